@@ -1,6 +1,7 @@
 //! The stages *bootstrap* and *test*, and the engine calls under them. Every test ends with nothing left on the engine.
 
 mod around;
+mod compose;
 mod ends;
 mod engine;
 mod health;
@@ -15,8 +16,8 @@ use lowtide::clients::engine::probe::{ProbePath, ReadyVerdict};
 use lowtide::fleet::app::App;
 use lowtide::model::failure::{Failure, FailureKind};
 use lowtide::model::policy::{
-    BuildPolicy, ContainerLimits, GitRef, ImageOrigin, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source, TestNetwork,
-    TestPolicy, TestSetup, TestStep,
+    BuildPolicy, ComposeTest, ContainerLimits, GitRef, ImageOrigin, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source,
+    TestNetwork, TestPolicy, TestSetup, TestStep,
 };
 use lowtide::model::stages::bootstrap::Bootstrap;
 use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
@@ -95,6 +96,8 @@ struct Attempt {
     labels: BTreeMap<String, String>,
     via: ProbePath,
     work: tempfile::TempDir,
+    /// The work tree of the commit.
+    tree: tempfile::TempDir,
     cancel: CancellationToken,
     said: Mutex<Vec<String>>,
     credentials: Credentials,
@@ -116,19 +119,27 @@ impl Attempt {
             ]),
             via: ProbePath::HostView,
             work: tempfile::tempdir().unwrap(),
+            tree: tempfile::tempdir().unwrap(),
             cancel: CancellationToken::new(),
             said: Mutex::new(Vec::new()),
             credentials: Credentials::new(BTreeMap::new(), None),
         }
     }
 
-    async fn bootstrap(&self, image: &Image, compose: Option<&Value>) -> Result<Test, Stop> {
+    /// A file of the commit.
+    fn write(&self, path: &str, text: &str) {
+        let path = self.tree.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    async fn bootstrap(&self, image: &Image) -> Result<Test, Stop> {
         let say = |line: &str| self.said.lock().unwrap().push(line.to_owned());
         let effect = Bootstrap {
             image: image.id.parse().unwrap(),
             round: 0,
         };
-        let bootstrapped = bootstrap::perform(&self.environment(&say), &effect, compose).await?;
+        let bootstrapped = bootstrap::perform(&self.environment(&say), &effect, Some(self.tree.path())).await?;
         Ok(Test {
             image: effect.image,
             round: 0,
@@ -143,7 +154,7 @@ impl Attempt {
     }
 
     async fn both(&self, image: &Image) -> Result<Tested, Stop> {
-        let effect = self.bootstrap(image, None).await?;
+        let effect = self.bootstrap(image).await?;
         self.test(&effect).await
     }
 

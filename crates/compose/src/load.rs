@@ -94,6 +94,7 @@ pub fn load(request: &Request, files: Files<'_>) -> Result<Project, LoadError> {
         files,
         reads: 0,
         unset: Vec::new(),
+        given: &request.env,
     };
     let mut given = request.env.clone();
     // As `docker compose --project-name` does.
@@ -107,9 +108,10 @@ pub fn load(request: &Request, files: Files<'_>) -> Result<Project, LoadError> {
         files,
         reads,
         unset: Vec::new(),
+        given: &request.env,
     };
-    normal::complete(&mut root, &request.project, &env, &mut |path, env| {
-        service_files.service_env(path, env)
+    normal::complete(&mut root, &request.project, &env, &mut |path, env, required| {
+        service_files.service_env(path, env, required)
     })?;
     Ok(Project {
         root,
@@ -122,6 +124,7 @@ pub(crate) struct Loader<'a> {
     files: Files<'a>,
     reads: usize,
     unset: Vec<String>,
+    given: &'a Env,
 }
 
 pub(crate) type Env = BTreeMap<String, String>;
@@ -194,10 +197,17 @@ impl Loader<'_> {
         Ok(found.into_iter().collect())
     }
 
-    /// The variables of a service's file, in order; `None`: it is not there.
-    fn service_env(&mut self, path: &str, env: &Env) -> Result<Option<Vec<(String, String)>>, LoadError> {
+    /// The variables of a service's file, in order; `None`: it is not there. A required file that git ignores is on no
+    /// machine but the developer's: what was handed in takes its place.
+    fn service_env(
+        &mut self,
+        path: &str,
+        env: &Env,
+        required: bool,
+    ) -> Result<Option<Vec<(String, String)>>, LoadError> {
         let Some(bytes) = self.bytes(path)? else {
-            return Ok(None);
+            let given = self.given.iter().map(|(name, value)| (name.clone(), value.clone()));
+            return Ok((required && !self.given.is_empty()).then(|| given.collect()));
         };
         let found = dotenv::read(&bytes, &|name| env.get(name).cloned());
         found.map(Some).map_err(|error| LoadError::Dotenv {

@@ -3,7 +3,6 @@
 use crate::quantity;
 use crate::service::{Reader, list_of};
 use crate::value::{Map, Node, Value};
-use serde_json::{Value as J, json};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mount {
@@ -20,8 +19,8 @@ pub enum Source {
     Volume(String),
     /// A file or folder of the commit.
     Repository(String),
-    /// In memory; options as the engine wants them.
-    Memory(J),
+    /// In memory, with the options of tmpfs(5).
+    Memory { options: String },
     /// A path or a volume of the host, which the fleet's configuration allows: the engine's type, and its name there.
     Host { kind: &'static str, name: String },
 }
@@ -71,7 +70,9 @@ pub(crate) fn volumes(reader: &mut Reader<'_>, service: &Map) -> Vec<Mount> {
         out.push(Mount {
             target: target.to_owned(),
             read_only: false,
-            source: Source::Memory(json!({ "options": options })),
+            source: Source::Memory {
+                options: options.to_owned(),
+            },
         });
     }
     out
@@ -110,7 +111,9 @@ fn mount(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Mount> {
                 .and_then(|mode| mode.parse::<u32>().ok())
                 .map(|mode| format!("mode={mode:o}"));
             let options: Vec<String> = size.into_iter().chain(mode).collect();
-            Source::Memory(json!({ "options": options.join(",") }))
+            Source::Memory {
+                options: options.join(","),
+            }
         }
         (kind, _) => {
             reader.refuse(

@@ -5,9 +5,12 @@ use crate::load::LoadError;
 use crate::value::{Map, Node, Place, Value};
 use std::collections::BTreeMap;
 
-/// Reads an environment file of a service, with these variables known: its own, in order; `None`: it is not there.
+type Variables = Vec<(String, String)>;
+
+/// Reads an environment file of a service, with these variables known, that is required or not: its own variables, in order; `None`: it
+/// is not there.
 pub(crate) type EnvFile<'a> =
-    &'a mut dyn FnMut(&str, &BTreeMap<String, String>) -> Result<Option<Vec<(String, String)>>, LoadError>;
+    &'a mut dyn FnMut(&str, &BTreeMap<String, String>, bool) -> Result<Option<Variables>, LoadError>;
 
 /// Completes a project called `project`.
 ///
@@ -107,8 +110,9 @@ fn environment(
     for file in files.as_ref().and_then(Node::as_list).unwrap_or_default() {
         let part = |key: &str| file.as_map().and_then(|map| map.get(key));
         let Some(path) = part("path") else { continue };
+        let optional = part("required").is_some_and(|it| it.value == Value::Bool(false));
         let found = match &path.value {
-            Value::Path(path) => env_file(path, &known)?,
+            Value::Path(path) => env_file(path, &known, !optional)?,
             Value::Null
             | Value::Bool(_)
             | Value::Int(_)
@@ -121,7 +125,6 @@ fn environment(
                 });
             }
         };
-        let optional = part("required").is_some_and(|it| it.value == Value::Bool(false));
         let Some(found) = found else {
             if optional {
                 continue;

@@ -4,14 +4,13 @@ use crate::mounts::{self, File, Mount};
 use crate::quantity;
 use crate::refusal::{Refusal, Refused};
 use crate::settings;
-use crate::value::{Map, Node, Place, Value};
+use crate::value::{Map, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     pub name: String,
-    pub place: Place,
     pub image: Image,
     /// `os/architecture` where the service names one.
     pub platform: Option<String>,
@@ -33,6 +32,30 @@ pub struct Service {
     pub depends_on: BTreeMap<String, Condition>,
     /// The engine starts it again when it ends.
     pub restart: Restart,
+}
+
+impl Service {
+    /// On the networks, and nothing else said.
+    #[must_use]
+    pub fn new(name: String, image: Image, networks: Vec<Member>) -> Self {
+        Self {
+            name,
+            image,
+            platform: None,
+            environment: BTreeMap::new(),
+            entrypoint: None,
+            command: None,
+            healthcheck: None,
+            settings: serde_json::Map::new(),
+            mounts: Vec::new(),
+            files: Vec::new(),
+            connection: Connection::Networks(networks),
+            joins: BTreeMap::new(),
+            volumes_from: Vec::new(),
+            depends_on: BTreeMap::new(),
+            restart: Restart::Never,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +194,6 @@ pub(crate) fn read(name: &str, node: &Node, image: Image, around: &Around<'_>) -
     let entrypoint = words("entrypoint").map(|words| if words.is_empty() { vec![String::new()] } else { words });
     let service = Service {
         name: name.to_owned(),
-        place: node.place.clone(),
         image,
         platform: map
             .get("platform")

@@ -4,8 +4,8 @@ use crate::load::Project;
 use crate::mounts::Source;
 use crate::refusal::{Refusal, Refused};
 use crate::rights::{self, HostRight};
-use crate::service::{self, Around, Image, Service};
-use crate::value::{Map, Node, Value};
+use crate::service::{self, Around, Condition, Image, Service};
+use crate::value::{Map, Node, Place, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a test runs of a project.
@@ -24,12 +24,22 @@ pub struct Stack {
     pub notes: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Stack {
+    /// All of them, in the order in which they start.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.before
+            .iter()
+            .chain(std::iter::once(&self.tested))
+            .chain(&self.after)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     /// Made for the test. `internal`: without a way out.
     Own { internal: bool },
-    /// One of the host, which the fleet's configuration allows.
-    Host,
+    /// One of the host, by the name that it has there, which the fleet's configuration allows.
+    Host(String),
 }
 
 /// How the engine makes a volume.
@@ -68,6 +78,7 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
     let tested = tested(all, choice)?;
     let active = active(all, &tested, choice.profiles);
     let mut refusals: Vec<Refusal> = sections(top);
+    refusals.extend(misnamed(all));
     let wanted = rights::wanted(&project.root).into_iter();
     let wanted = wanted.filter(|wanted| active.contains(&wanted.service));
     refusals.extend(
@@ -105,8 +116,9 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
             Err(Refused(more)) => refusals.extend(more),
         }
     }
-    refusals.extend(nowhere(top, &services));
-    refusals.extend(twice(&services));
+    refusals.extend(nowhere(top, all, &services));
+    refusals.extend(never_completed(all, &services, &tested));
+    refusals.extend(twice(all, &services));
     if !refusals.is_empty() {
         refusals.sort_by_key(|refusal| refusal.place.as_ref().map(|place| (place.file.clone(), place.line)));
         return Err(Refused(refusals));
@@ -247,14 +259,19 @@ fn sections(top: &Map) -> Vec<Refusal> {
         .collect()
 }
 
+/// Where a service is written.
+fn place(all: &Map, service: &str) -> Option<Place> {
+    all.get(service).map(|node| node.place.clone())
+}
+
 /// Networks that a service names and the project does not have.
-fn nowhere(top: &Map, services: &[Service]) -> Vec<Refusal> {
-    let all = top.get("networks").and_then(Node::as_map);
+fn nowhere(top: &Map, all: &Map, services: &[Service]) -> Vec<Refusal> {
+    let networks = top.get("networks").and_then(Node::as_map);
     let of = |service: &Service| {
         let unknown = service.connection.networks().iter();
-        let unknown = unknown.filter(|member| all.is_none_or(|all| all.get(&member.network).is_none()));
+        let unknown = unknown.filter(|member| networks.is_none_or(|networks| networks.get(&member.network).is_none()));
         let refusals = unknown.map(|member| Refusal {
-            place: Some(service.place.clone()),
+            place: place(all, &service.name),
             path: format!("services.{}.networks.{}", service.name, member.network),
             problem: "is not under networks".to_owned(),
         });
@@ -263,8 +280,31 @@ fn nowhere(top: &Map, services: &[Service]) -> Vec<Refusal> {
     services.iter().flat_map(of).collect()
 }
 
+/// A service's name is a host name on its networks (Compose Specification, *services*).
+fn misnamed(all: &Map) -> Vec<Refusal> {
+    let is_name = |name: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        (1..=63).contains(&name.len()) && name.chars().all(known)
+    };
+    let bad = all.0.iter().filter(|(name, _)| !is_name(name));
+    let problem = "cannot be the name of a service: use letters, digits, `.`, `_` and `-`";
+    bad.map(|(name, node)| Refusal::new(node, format!("services.{name}"), problem))
+        .collect()
+}
+
+/// The tested service runs until its tests have ended: nothing can wait for its own end.
+fn never_completed(all: &Map, services: &[Service], tested: &str) -> Vec<Refusal> {
+    let waits = |service: &&Service| service.depends_on.get(tested) == Some(&Condition::Completed);
+    let refusal = |service: &Service| Refusal {
+        place: place(all, &service.name),
+        path: format!("services.{}.depends_on.{tested}", service.name),
+        problem: "waits for the end of the service under test".to_owned(),
+    };
+    services.iter().filter(waits).map(refusal).collect()
+}
+
 /// Two services that would answer to one name.
-fn twice(services: &[Service]) -> Vec<Refusal> {
+fn twice(all: &Map, services: &[Service]) -> Vec<Refusal> {
     let mut known: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     let mut out = Vec::new();
     for service in services {
@@ -272,7 +312,7 @@ fn twice(services: &[Service]) -> Vec<Refusal> {
             for alias in std::iter::once(&service.name).chain(&member.aliases) {
                 match known.insert((&member.network, alias), &service.name) {
                     Some(other) if other != service.name => out.push(Refusal {
-                        place: Some(service.place.clone()),
+                        place: place(all, &service.name),
                         path: format!("services.{}", service.name),
                         problem: format!("is called {alias} on the network {}, and so is {other}", member.network),
                     }),
@@ -291,7 +331,8 @@ fn networks(top: &Map, services: &[Service]) -> BTreeMap<String, Network> {
         let node = all.and_then(|all| all.get(&member.network)).and_then(Node::as_map);
         let is = |key: &str| node.and_then(|map| map.get(key)).is_some_and(Node::is_true);
         let kind = if is("external") {
-            Network::Host
+            let name = node.and_then(|map| map.get("name")).and_then(Node::scalar);
+            Network::Host(name.unwrap_or_else(|| member.network.clone()))
         } else {
             Network::Own {
                 internal: is("internal"),
@@ -320,7 +361,7 @@ fn volumes(top: &Map, services: &[Service]) -> BTreeMap<String, Volume> {
     mounts
         .filter_map(|mount| match &mount.source {
             Source::Volume(name) => Some((name.clone(), read(name))),
-            Source::Anonymous | Source::Repository(_) | Source::Memory(_) | Source::Host { .. } => None,
+            Source::Anonymous | Source::Repository(_) | Source::Memory { .. } | Source::Host { .. } => None,
         })
         .collect()
 }
@@ -333,9 +374,8 @@ fn order(services: Vec<Service>, tested: &str, all: &Map) -> Result<(Vec<Service
         let is_there = |name: &String| sorted.iter().any(|service| service.name == *name);
         let Some(at) = rest.iter().position(|service| service.depends_on.keys().all(is_there)) else {
             let circle: Vec<&str> = rest.iter().map(|service| service.name.as_str()).collect();
-            let node = all.get(circle[0]);
             return Err(Refused(vec![Refusal {
-                place: node.map(|node| node.place.clone()),
+                place: place(all, circle[0]),
                 path: format!("services.{}.depends_on", circle[0]),
                 problem: format!("{} wait for each other", circle.join(", ")),
             }]));

@@ -28,7 +28,6 @@ fn planned(text: &str, service: Option<&str>, allow: &[&str]) -> Result<Stack, S
 fn line(service: &Service) -> String {
     let Service {
         name,
-        place: _,
         image,
         platform,
         environment,
@@ -131,7 +130,7 @@ secrets: { password: { file: ./password.txt }, token: { environment: GIVEN } }
         mount Mount { target: "/var/lib/mysql", read_only: false, source: Volume("data") }
         mount Mount { target: "/docker-entrypoint-initdb.d", read_only: true, source: Repository("seed") }
         mount Mount { target: "/tmp/x", read_only: false, source: Anonymous }
-        mount Mount { target: "/run/mysqld", read_only: false, source: Memory(Object {"options": String("size=1m")}) }
+        mount Mount { target: "/run/mysqld", read_only: false, source: Memory { options: "size=1m" } }
     migrate: Build(Build { context: "tools", dockerfile: File("Dockerfile.migrate"), args: {"A": "1"}, target: None }) Networks([Member { network: "back", aliases: [], links: [] }]) Never
         command Some(["up"])
         depends_on {"db": Started}
@@ -238,6 +237,10 @@ fn the_service_under_test_is_found() {
         ("services: {}", None),
         (
             "services: { a: { build: ., depends_on: [b] }, b: { image: x, depends_on: [a] } }",
+            None,
+        ),
+        (
+            "services: { a: { build: . }, b: { image: x, depends_on: { a: { condition: service_completed_successfully } } } }",
             None,
         ),
         (

@@ -6,7 +6,7 @@ use crate::secret::SecretRef;
 use jiff::SignedDuration;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How pages are served over HTTP.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,8 +234,22 @@ pub struct TestPolicy {
 pub enum TestSetup {
     /// The image under test, with sidecars beside it on a network of the test's own.
     Sidecars(BTreeMap<String, Sidecar>),
-    /// The repository's own compose file; `service` is the one whose image is under test.
-    Compose { file: String, service: String },
+    /// The repository's own stack.
+    Compose(ComposeTest),
+}
+
+/// Which compose files of the repository are a test's stack, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ComposeTest {
+    /// Paths from the repository's root; each one changes what those before it said. Empty: the names that Compose looks for.
+    pub files: Vec<String>,
+    /// The service whose image is under test. `None`: it is found by its image or its build.
+    pub service: Option<String>,
+    pub profiles: Vec<String>,
+    /// Values for variables of the files, and for environment files that the commit does not have.
+    pub env: BTreeMap<String, String>,
+    /// Host rights of the stack, as `capability:NET_ADMIN`.
+    pub allow: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

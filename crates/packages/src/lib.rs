@@ -4,7 +4,6 @@
 pub use lowtide_apt::{error, planned};
 
 pub mod compare;
-pub mod compose;
 pub mod diff;
 pub mod dockerfile;
 pub mod dockerignore;

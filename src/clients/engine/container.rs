@@ -4,13 +4,13 @@ use super::connect::Engine;
 use super::error::EngineError;
 use super::image::{Auth, credentials};
 use super::observe::{has_check, start_period};
+use super::spec::{Spec, create_body, health_body};
+use super::sweep::percent;
 use bollard::errors::Error as B;
 use bollard::query_parameters::{CreateImageOptionsBuilder, RestartContainerOptionsBuilder};
 use futures_util::StreamExt;
 use lowtide_model::image::Reference;
-use lowtide_model::policy::ContainerLimits;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What a container of ours is for; the value of the label `io.lowtide.kind`.
@@ -38,50 +38,6 @@ impl Kind {
     }
 }
 
-/// How a container is connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attach {
-    /// To a network of ours, by id, under these names.
-    Network { id: String, aliases: Vec<String> },
-    /// Inside another container's network namespace.
-    Container { id: String },
-}
-
-/// A health check that replaces the image's own. Times in the engine's unit are made from these.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HealthCheck {
-    /// As the engine wants it: `["CMD", …]`, `["CMD-SHELL", text]` or `["NONE"]`.
-    pub test: Vec<String>,
-    pub interval: Option<Duration>,
-    pub timeout: Option<Duration>,
-    pub start_period: Option<Duration>,
-    pub retries: Option<u32>,
-}
-
-/// A container to create. There are no bind mounts: lowtide usually lives in a container itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Spec {
-    /// `None`: the engine invents one.
-    pub name: Option<String>,
-    /// Image id or reference; must be on the engine.
-    pub image: String,
-    pub kind: Kind,
-    pub labels: BTreeMap<String, String>,
-    pub env: BTreeMap<String, String>,
-    /// `None`: the image's.
-    pub entrypoint: Option<Vec<String>>,
-    /// `None`: the image's.
-    pub command: Option<Vec<String>>,
-    pub health: Option<HealthCheck>,
-    /// For at least this long a failing health check does not make the container *unhealthy*: a longer start period of its
-    /// own is kept, as are the other settings of the check. `None`: its own.
-    pub start_period: Option<Duration>,
-    pub attach: Attach,
-    pub limits: ContainerLimits,
-    /// Path inside the container → volume name; `None` is an anonymous one.
-    pub volumes: BTreeMap<String, Option<String>>,
-}
-
 /// Seconds between the stop signal and the kill when we restart or remove what is ours.
 const GRACE_S: i32 = 10;
 /// A pull that takes longer is given up.
@@ -98,10 +54,13 @@ impl Engine {
             .as_f64()
             .map_or(spec.limits.cpus, |have| spec.limits.cpus.min(have));
         let start_period = self.start_period(spec).await?;
-        let path = match &spec.name {
-            Some(name) => format!("/containers/create?name={name}"),
-            None => "/containers/create".to_owned(),
-        };
+        let name = spec.name.as_ref().map(|name| format!("name={name}"));
+        let platform = spec
+            .platform
+            .as_ref()
+            .map(|platform| format!("platform={}", percent(platform)));
+        let query: Vec<String> = name.into_iter().chain(platform).collect();
+        let path = format!("/containers/create?{}", query.join("&"));
         let response = self
             .raw_post(
                 &path,
@@ -258,96 +217,6 @@ pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
-fn create_body(spec: &Spec, cpus: f64, start_period: Option<Duration>) -> Value {
-    let mut labels = spec.labels.clone();
-    labels.insert(Kind::LABEL.to_owned(), spec.kind.text().to_owned());
-    let env: Vec<String> = spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let mounts: Vec<Value> = spec
-        .volumes
-        .iter()
-        .map(|(path, name)| match name {
-            Some(name) => json!({"Type": "volume", "Target": path, "Source": name}),
-            None => json!({"Type": "volume", "Target": path}),
-        })
-        .collect();
-    let network_mode = match &spec.attach {
-        Attach::Network { id, .. } => id.clone(),
-        Attach::Container { id } => format!("container:{id}"),
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "a CPU count times 1e9 fits")]
-    let nano_cpus = (cpus * 1e9) as i64;
-    let mut body = json!({
-        "Image": spec.image,
-        "Env": env,
-        "Labels": labels,
-        "HostConfig": {
-            "NetworkMode": network_mode,
-            "Memory": spec.limits.memory,
-            // Equal to the memory: no swap.
-            "MemorySwap": spec.limits.memory,
-            "NanoCpus": nano_cpus,
-            "PidsLimit": spec.limits.pids,
-            "Init": false,
-            "AutoRemove": false,
-            "RestartPolicy": {"Name": "no"},
-            "LogConfig": {"Type": "json-file", "Config": {
-                // The engine counts its JSON framing as well; rotation keeps the disk safe, our own count decides. Two
-                // files: a single one is truncated under its reader, which ends the stream.
-                "max-size": spec.limits.output.max(1 << 20).to_string(), "max-file": "2",
-            }},
-            "Mounts": mounts,
-        },
-    });
-    if let (Attach::Network { id, aliases }, Value::Object(map)) = (&spec.attach, &mut body) {
-        map.insert(
-            "NetworkingConfig".to_owned(),
-            json!({"EndpointsConfig": {id: {"Aliases": aliases}}}),
-        );
-    }
-    if let Value::Object(map) = &mut body {
-        if let Some(entrypoint) = &spec.entrypoint {
-            map.insert("Entrypoint".to_owned(), json!(entrypoint));
-        }
-        if let Some(command) = &spec.command {
-            map.insert("Cmd".to_owned(), json!(command));
-        }
-        // What is not said here stays as the image says it.
-        let mut health = spec.health.as_ref().map(health_body);
-        if let Some(period) = start_period {
-            health.get_or_insert_with(|| json!({}))["StartPeriod"] = nanoseconds(period);
-        }
-        if let Some(health) = health {
-            map.insert("Healthcheck".to_owned(), health);
-        }
-    }
-    body
-}
-
-fn health_body(health: &HealthCheck) -> Value {
-    let mut map = Map::new();
-    if !health.test.is_empty() {
-        map.insert("Test".to_owned(), json!(health.test));
-    }
-    for (key, value) in [
-        ("Interval", health.interval),
-        ("Timeout", health.timeout),
-        ("StartPeriod", health.start_period),
-    ] {
-        if let Some(value) = value {
-            map.insert(key.to_owned(), nanoseconds(value));
-        }
-    }
-    if let Some(retries) = health.retries {
-        map.insert("Retries".to_owned(), json!(retries));
-    }
-    Value::Object(map)
-}
-
-/// The engine's unit.
-fn nanoseconds(value: Duration) -> Value {
-    json!(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX))
-}
-
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "bollard's enum is foreign and open: the rest is classified by the common rule"
@@ -364,126 +233,5 @@ fn pull_error(address: &str, reference: &str, error: B) -> EngineError {
             message,
         },
         e => EngineError::from_bollard(address, &format!("pull of {reference}"), e),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec() -> Spec {
-        Spec {
-            name: None,
-            image: "sha256:1".to_owned(),
-            kind: Kind::Test,
-            labels: BTreeMap::from([("io.lowtide.run".to_owned(), "r".to_owned())]),
-            env: BTreeMap::from([("A".to_owned(), "b=c".to_owned())]),
-            entrypoint: None,
-            command: Some(vec!["x".to_owned()]),
-            health: Some(HealthCheck {
-                test: vec!["NONE".to_owned()],
-                interval: Some(Duration::from_millis(1500)),
-                ..HealthCheck::default()
-            }),
-            start_period: None,
-            attach: Attach::Network {
-                id: "n1".to_owned(),
-                aliases: vec!["app".to_owned()],
-            },
-            limits: ContainerLimits {
-                memory: 64 << 20,
-                cpus: 0.5,
-                pids: 32,
-                output: 4 << 20,
-                disk: 1 << 30,
-            },
-            volumes: BTreeMap::from([("/a".to_owned(), None), ("/b".to_owned(), Some("v".to_owned()))]),
-        }
-    }
-
-    #[test]
-    fn the_limits_and_labels_are_all_there() {
-        insta::assert_json_snapshot!(create_body(&spec(), 0.5, None), @r#"
-        {
-          "Image": "sha256:1",
-          "Env": [
-            "A=b=c"
-          ],
-          "Labels": {
-            "io.lowtide.kind": "test",
-            "io.lowtide.run": "r"
-          },
-          "HostConfig": {
-            "NetworkMode": "n1",
-            "Memory": 67108864,
-            "MemorySwap": 67108864,
-            "NanoCpus": 500000000,
-            "PidsLimit": 32,
-            "Init": false,
-            "AutoRemove": false,
-            "RestartPolicy": {
-              "Name": "no"
-            },
-            "LogConfig": {
-              "Type": "json-file",
-              "Config": {
-                "max-size": "4194304",
-                "max-file": "2"
-              }
-            },
-            "Mounts": [
-              {
-                "Type": "volume",
-                "Target": "/a"
-              },
-              {
-                "Type": "volume",
-                "Target": "/b",
-                "Source": "v"
-              }
-            ]
-          },
-          "NetworkingConfig": {
-            "EndpointsConfig": {
-              "n1": {
-                "Aliases": [
-                  "app"
-                ]
-              }
-            }
-          },
-          "Cmd": [
-            "x"
-          ],
-          "Healthcheck": {
-            "Test": [
-              "NONE"
-            ],
-            "Interval": 1500000000
-          }
-        }
-        "#);
-    }
-
-    #[test]
-    fn a_start_period_leaves_the_rest_of_the_health_check_alone() {
-        let period = Some(Duration::from_secs(300));
-        let mut spec = spec();
-        spec.health = None;
-        assert_eq!(create_body(&spec, 0.5, None)["Healthcheck"], Value::Null);
-        assert_eq!(
-            create_body(&spec, 0.5, period)["Healthcheck"],
-            json!({"StartPeriod": 300_000_000_000_u64})
-        );
-        spec.health = Some(HealthCheck {
-            test: vec!["CMD".to_owned(), "check".to_owned()],
-            start_period: Some(Duration::from_secs(1)),
-            retries: Some(7),
-            ..HealthCheck::default()
-        });
-        assert_eq!(
-            create_body(&spec, 0.5, period)["Healthcheck"],
-            json!({"Test": ["CMD", "check"], "StartPeriod": 300_000_000_000_u64, "Retries": 7})
-        );
     }
 }

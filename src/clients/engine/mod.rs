@@ -22,6 +22,8 @@ mod running;
 pub mod save;
 mod scan;
 pub mod session;
+pub mod spec;
 pub mod steps;
 pub mod sweep;
 mod tunnel;
+pub mod upload;

@@ -2,6 +2,7 @@
 
 use super::connect::{Engine, TIMEOUT_S};
 use super::error::EngineError;
+use super::spec::endpoint;
 use lowtide_model::policy::TestNetwork;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -9,6 +10,16 @@ use std::time::Duration;
 
 /// The driver's option (docs.docker.com, "Bridge network driver", "Default bridge driver options").
 const MTU: &str = "com.docker.network.driver.mtu";
+
+/// A volume of a test's own.
+#[derive(Debug, Clone, Copy)]
+pub struct NewVolume<'a> {
+    pub name: &'a str,
+    /// `None`: the engine's own.
+    pub driver: Option<&'a str>,
+    pub options: &'a BTreeMap<String, String>,
+    pub labels: &'a BTreeMap<String, String>,
+}
 
 impl Engine {
     /// Creates a bridge network; its id. `TestNetwork::None` has no way out, but its members reach each other.
@@ -56,6 +67,23 @@ impl Engine {
         }
     }
 
+    /// Puts a container on one more network, under these names; `links` as in [`super::spec::Attach`].
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub async fn connect_container(
+        &self,
+        network: &str,
+        container: &str,
+        aliases: &[String],
+        links: &[String],
+    ) -> Result<(), EngineError> {
+        let body = json!({"Container": container, "EndpointConfig": endpoint(aliases, links)});
+        let path = format!("/networks/{network}/connect");
+        self.raw_post_only(&path, Some(&body), Duration::from_secs(TIMEOUT_S))
+            .await
+    }
+
     /// Removes a network of ours. One that is gone is fine.
     ///
     /// # Errors
@@ -71,8 +99,19 @@ impl Engine {
     ///
     /// # Errors
     /// As the engine refuses.
-    pub async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), EngineError> {
-        let body = json!({"Name": name, "Labels": labels});
+    pub async fn create_volume(&self, volume: &NewVolume<'_>) -> Result<(), EngineError> {
+        let NewVolume {
+            name,
+            driver,
+            options,
+            labels,
+        } = volume;
+        let body = json!({
+            "Name": name,
+            "Driver": driver.unwrap_or("local"),
+            "DriverOpts": options,
+            "Labels": labels,
+        });
         self.raw_post_only("/volumes/create", Some(&body), Duration::from_secs(TIMEOUT_S))
             .await
     }

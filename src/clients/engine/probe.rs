@@ -1,12 +1,13 @@
 //! Is a container ready? A crash loop or an exit is seen at once, not after the time is up.
 
 use super::connect::Engine;
-use super::container::{Attach, Kind, Spec};
+use super::container::Kind;
 use super::error::EngineError;
 use super::exec::{ExecBounds, ExecEnd, OnLimit};
 use super::http;
 use super::logs::{FollowEnd, Resume};
 use super::observe::Seen;
+use super::spec::{Attach, Spec};
 use lowtide_model::container::{ContainerState, Health};
 use lowtide_model::policy::{ContainerLimits, Ready, ReadyCheck};
 use regex::bytes::Regex;
@@ -286,7 +287,9 @@ impl Engine {
                 output: 64 << 10,
                 disk: 1 << 30,
             },
-            volumes: BTreeMap::new(),
+            mounts: Vec::new(),
+            platform: None,
+            settings: serde_json::Map::new(),
         };
         let probe = self.create_own(&spec).await?;
         let result = async {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// Bytes a JSON answer may have. The list of changes of a container that was written to a lot is the longest we ask for.
-const RESPONSE_LIMIT: usize = 64 << 20;
+pub(super) const RESPONSE_LIMIT: usize = 64 << 20;
 
 impl Engine {
     /// GET `path` (with query, without version prefix: the engine responds at its newest API).
@@ -98,7 +98,7 @@ impl Engine {
         self.sent(request, what(&method, path), silence).await
     }
 
-    async fn sent(
+    pub(super) async fn sent(
         &self,
         request: reqwest::RequestBuilder,
         what: String,

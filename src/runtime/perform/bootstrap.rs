@@ -1,27 +1,29 @@
 //! *bootstrap*: launches the candidate with the testing tools on, which are installed now. An unreachable mirror is not
 //! the repository's fault.
 
+use super::build::aside;
 use super::environment::{Stop, TestEnvironment};
-use super::launch::{self, Setup};
-use super::ready::{self, Role};
+use super::launch::{self, Launched, Setup};
+use super::stack::read;
 use super::stage_log::StageLog;
 use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::policy::{TestPolicy, TestSetup};
 use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
-use serde_json::Value;
+use std::path::Path;
 use tokio::time::Instant;
 
-/// Brings up the network, the sidecars and the candidate; output goes to `bootstrap.log`. What an earlier try of the same
-/// attempt left is removed first. `compose` is the parsed compose file where the app's test names one.
+/// Brings up the networks, the services and the candidate; output goes to `bootstrap.log`. What an earlier try of the same
+/// attempt left is removed first. `tree`: the work tree of the commit, where the app's test runs the repository's own stack.
 ///
 /// # Errors
 /// Nothing is left on the engine then.
 pub async fn perform(
     environment: &TestEnvironment<'_>,
     effect: &Bootstrap,
-    compose: Option<&Value>,
+    tree: Option<&Path>,
 ) -> Result<Bootstrapped, Stop> {
     environment.clean_up().await;
-    let done = bring_up(environment, effect, compose).await;
+    let done = bring_up(environment, effect, tree).await;
     if done.is_err() {
         environment.clean_up().await;
     }
@@ -31,27 +33,32 @@ pub async fn perform(
 async fn bring_up(
     environment: &TestEnvironment<'_>,
     effect: &Bootstrap,
-    compose: Option<&Value>,
+    tree: Option<&Path>,
 ) -> Result<Bootstrapped, Stop> {
     let Some(test) = environment.policy() else {
         return Err(Failure::new(FailureKind::Invariant, "bootstrap of an app without tests").into());
     };
     let begun = Instant::now();
-    let setup = Setup::read(environment, test, compose)?;
+    let setup = setup(environment, test, tree).await?;
     let mut log = StageLog::open(environment, "bootstrap.log")?;
-    let network = launch::network(environment, test.network).await?;
-    let mut leftovers = setup.start_companions(environment, &network, &mut log).await?;
-    log.note("the image under test, with the testing tools on");
-    environment.go_on()?;
-    let spec = setup.candidate(environment, test, effect.image.as_str(), &network);
-    let created = environment.create(&spec).await;
-    let container = created.map_err(|e| ready::not_created(&Role::Tools, &e))?;
-    ready::start(environment, &container, &Role::Tools, &test.ready, &mut log).await?;
-    leftovers.push(container.clone());
-    leftovers.push(network);
+    let Launched { container, leftovers } =
+        launch::launch(environment, test, &setup, tree, effect.image.as_str(), &mut log).await?;
     Ok(Bootstrapped {
         container,
         leftovers,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+async fn setup(environment: &TestEnvironment<'_>, test: &TestPolicy, tree: Option<&Path>) -> Result<Setup, Failure> {
+    match (&test.how, tree) {
+        (TestSetup::Sidecars(sidecars), _) => Ok(Setup::of_sidecars(environment.app.name.as_str(), sidecars)),
+        (TestSetup::Compose(compose), Some(tree)) => {
+            let (tree, app, compose) = (tree.to_owned(), environment.app.clone(), compose.clone());
+            aside(move || read::stack(&tree, &app, &compose))
+                .await
+                .map(Setup::of_stack)
+        }
+        (TestSetup::Compose(_), None) => Err(Failure::new(FailureKind::Invariant, "a stack without its work tree")),
+    }
 }

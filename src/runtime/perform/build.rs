@@ -3,6 +3,7 @@
 use super::environment::Stop;
 use super::hidden::Hidden;
 use super::run::StageContext;
+use super::stack::read;
 use super::{ignore, resolve, room};
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
@@ -36,6 +37,9 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
         done = checked_out => done.map_err(|e| Stop::Failed(e.failure()))?,
         () = context.cancel.cancelled() => return Err(Stop::Cancelled),
     }
+    // A stack that will not be run is refused before anything is built.
+    let (tree, tested) = (checkout.path.clone(), app.clone());
+    aside(move || read::check(&tree, &tested)).await?;
     let (dockerfile, text) = resolve::dockerfile(context, app.source(), commit).await?;
     let (pins, target) = (pins(effect), app.build().target.as_deref());
     let all = platform::arguments(&app.build().args, &effect.resolved.platform, target);
@@ -149,12 +153,12 @@ async fn forget_earlier(context: &StageContext<'_>, engine: &Engine, built: &Ima
 }
 
 /// A work tree that is removed again, also when the stage is dropped. Removed before, too: a kill may have left one.
-struct WorkTree {
-    path: PathBuf,
+pub(super) struct WorkTree {
+    pub(super) path: PathBuf,
 }
 
 impl WorkTree {
-    fn new(path: PathBuf) -> Result<Self, Failure> {
+    pub(super) fn new(path: PathBuf) -> Result<Self, Failure> {
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).map_err(|e| local_file(&path, &e))?;
         Ok(Self { path })

@@ -2,14 +2,15 @@
 //! clean-up.
 
 use super::hidden::Hidden;
+use super::stack::images;
 use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
-use crate::clients::engine::container::Spec;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::ProbePath;
+use crate::clients::engine::spec::Spec;
 use lowtide_core::fleet::app::App;
 use lowtide_model::failure::Failure;
-use lowtide_model::policy::{ContainerLimits, TestPolicy};
+use lowtide_model::policy::{ContainerLimits, TestPolicy, TestSetup};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
@@ -121,6 +122,9 @@ impl TestEnvironment<'_> {
         match self.engine.sweep(&selector).await {
             Ok(swept) => tracing::debug!(?swept, "cleaned up"),
             Err(error) => tracing::warn!(%error, "leftovers of the test stay until the next sweep"),
+        }
+        if matches!(self.policy().map(|test| &test.how), Some(TestSetup::Compose(_))) {
+            images::remove(self).await;
         }
     }
 }

@@ -1,247 +1,376 @@
-//! What a test runs in: its network, its sidecars, the candidate.
+//! What a test runs in: its networks, the services beside the candidate, the candidate.
 
 use super::environment::{Stop, TestEnvironment};
 use super::ready::{self, Role};
+use super::stack::files::StackFiles;
+use super::stack::{files, images};
 use super::stage_log::StageLog;
-use crate::clients::engine::container::{Attach, HealthCheck, Kind, Spec};
+use crate::clients::engine::container::Kind;
 use crate::clients::engine::error::EngineError;
-use jiff::SignedDuration;
+use crate::clients::engine::spec::{Attach, HealthCheck, Spec};
+use lowtide_compose::service::{Condition, Connection, Healthcheck, Image, Member, Restart, Service};
+use lowtide_compose::stack::{Network, Stack};
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_model::image::Reference;
-use lowtide_model::policy::{Ready, ReadyCheck, TestNetwork, TestPolicy, TestSetup};
-use lowtide_packages::compose::{self, Compose, Condition, Healthcheck, Service};
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::time::Duration;
+use lowtide_model::policy::{Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-/// Everything that surrounds and configures the candidate, whichever way the app describes it.
+/// The services of a test, the candidate among them.
 pub(super) struct Setup {
-    pub(super) companions: Vec<Companion>,
-    /// The candidate's name on the network.
-    pub(super) alias: String,
-    /// Environment, command and so on that a compose file gives the candidate, in the test only.
-    pub(super) overlay: Service,
-    /// Volume names of the compose file → names on the engine.
-    volumes: BTreeMap<String, String>,
-}
-
-/// A container beside the candidate.
-pub(super) struct Companion {
-    name: String,
-    image: String,
-    service: Service,
-    until: Until,
-}
-
-/// What the next container waits for.
-enum Until {
-    Ready(Ready),
-    /// It ends with code 0 within this time.
-    Done(Duration),
-}
-
-/// A container that is merely *started* must still be there after this.
-const STARTED: SignedDuration = SignedDuration::from_secs(1);
-
-impl Companion {
-    async fn bring_image(&self, environment: &TestEnvironment<'_>) -> Result<(), Stop> {
-        let reference: Reference = self.image.parse().map_err(|e| {
-            let detail = format!("sidecar {}: {} is no image: {e}", self.name, self.image);
-            Failure::new(FailureKind::ComposeRefused, detail)
-        })?;
-        let auth = environment.credentials.login(&reference.repository.registry).await?;
-        let pull = environment.engine.ensure_image(&reference, auth.as_ref());
-        let pulled = environment.unless_cancelled(pull).await?;
-        Ok(pulled.map_err(|e| not_pulled(&self.name, &self.image, &e))?)
-    }
+    pub(super) stack: Stack,
+    /// How a service of the configuration proves that it serves; what a compose file says stands in its dependents.
+    rules: BTreeMap<String, Ready>,
 }
 
 impl Setup {
-    /// Reads the app's description. `compose` is the parsed compose file where the app names one.
-    pub(super) fn read(
-        environment: &TestEnvironment<'_>,
-        test: &TestPolicy,
-        file: Option<&Value>,
-    ) -> Result<Self, Failure> {
-        let (companions, alias, overlay, names) = match (&test.how, file) {
-            (TestSetup::Sidecars(sidecars), _) => {
-                let companions = sidecars.iter().map(|(name, sidecar)| Companion {
-                    name: name.clone(),
-                    image: sidecar.image.to_string(),
-                    service: Service {
-                        environment: sidecar.env.clone(),
-                        command: (!sidecar.command.is_empty()).then(|| sidecar.command.clone()),
-                        ..Service::default()
-                    },
-                    until: Until::Ready(sidecar.ready.clone()),
-                });
-                let alias = environment.app.name.as_str().to_owned();
-                (companions.collect(), alias, Service::default(), Vec::new())
-            }
-            (TestSetup::Compose { service, .. }, Some(value)) => {
-                let Compose {
-                    beside,
-                    under_test,
-                    volumes,
-                } = compose::parse(value, service)
-                    .map_err(|e| Failure::new(FailureKind::ComposeRefused, e.to_string()).with_excerpt(e.problems))?;
-                let companions = beside
-                    .into_iter()
-                    .map(|(name, service)| Companion::of(name, service, test.ready.timeout));
-                (
-                    companions.collect(),
-                    service.clone(),
-                    under_test,
-                    volumes.into_iter().collect(),
-                )
-            }
-            (TestSetup::Compose { file, .. }, None) => {
-                return Err(Failure::new(
-                    FailureKind::Invariant,
-                    format!("{file} was not read before its test"),
-                ));
-            }
+    /// A stack that the repository has.
+    pub(super) fn of_stack(stack: Stack) -> Self {
+        Self {
+            stack,
+            rules: BTreeMap::new(),
+        }
+    }
+
+    /// Sidecars of the configuration: the candidate waits for all of them.
+    pub(super) fn of_sidecars(app: &str, sidecars: &BTreeMap<String, Sidecar>) -> Self {
+        let on = || {
+            vec![Member {
+                network: "test".to_owned(),
+                aliases: Vec::new(),
+                links: Vec::new(),
+            }]
         };
-        let volumes = names
-            .into_iter()
-            .map(|name| (name.clone(), unique(environment, &name)))
-            .collect();
-        Ok(Self {
-            companions,
-            alias,
-            overlay,
-            volumes,
-        })
-    }
-
-    /// Creates the volumes and brings each companion up, one after the other; their ids.
-    pub(super) async fn start_companions(
-        &self,
-        environment: &TestEnvironment<'_>,
-        network: &str,
-        log: &mut StageLog<'_>,
-    ) -> Result<Vec<String>, Stop> {
-        for volume in self.volumes.values() {
-            environment.go_on()?;
-            environment.engine.create_volume(volume, environment.labels).await?;
+        let service = |(name, sidecar): (&String, &Sidecar)| Service {
+            environment: sidecar.env.clone(),
+            command: (!sidecar.command.is_empty()).then(|| sidecar.command.clone()),
+            ..Service::new(name.clone(), Image::Reference(sidecar.image.to_string()), on())
+        };
+        let depends_on = sidecars.keys().map(|name| (name.clone(), Condition::Healthy));
+        let tested = Service {
+            depends_on: depends_on.collect(),
+            ..Service::new(app.to_owned(), Image::Candidate, on())
+        };
+        Self {
+            stack: Stack {
+                before: sidecars.iter().map(service).collect(),
+                tested,
+                after: Vec::new(),
+                networks: BTreeMap::from([("test".to_owned(), Network::Own { internal: false })]),
+                volumes: BTreeMap::new(),
+                notes: Vec::new(),
+            },
+            rules: sidecars
+                .iter()
+                .map(|(name, sidecar)| (name.clone(), sidecar.ready.clone()))
+                .collect(),
         }
-        let mut ids = Vec::new();
-        for companion in &self.companions {
-            log.note(&format!("sidecar {}: {}", companion.name, companion.image));
-            companion.bring_image(environment).await?;
-            let spec = Spec {
-                name: Some(unique(environment, &companion.name)),
-                image: companion.image.clone(),
-                kind: Kind::Sidecar,
-                labels: environment.labels.clone(),
-                env: companion.service.environment.clone(),
-                entrypoint: companion.service.entrypoint.clone(),
-                command: companion.service.command.clone(),
-                health: companion.service.healthcheck.as_ref().map(health),
-                start_period: companion.start_period(),
-                attach: Attach::Network {
-                    id: network.to_owned(),
-                    aliases: vec![companion.name.clone()],
-                },
-                limits: environment.limits(),
-                volumes: self.mounts(&companion.service),
-            };
-            environment.go_on()?;
-            let created = environment.create(&spec).await;
-            let id = created.map_err(|e| ready::not_created(&companion.role(), &e))?;
-            companion.up(environment, &id, log).await?;
-            ids.push(id);
-        }
-        Ok(ids)
-    }
-
-    /// The candidate with the testing tools on.
-    pub(super) fn candidate(
-        &self,
-        environment: &TestEnvironment<'_>,
-        test: &TestPolicy,
-        image: &str,
-        network: &str,
-    ) -> Spec {
-        let mut env = self.overlay.environment.clone();
-        env.extend(environment.app.env.clone());
-        env.extend(test.env.clone());
-        Spec {
-            env,
-            entrypoint: self.overlay.entrypoint.clone(),
-            command: self.overlay.command.clone(),
-            health: self.overlay.healthcheck.as_ref().map(health),
-            // The testing tools are installed at launch: a health check that fails until then says nothing.
-            start_period: Some(test.ready.timeout.unsigned_abs()),
-            volumes: self.mounts(&self.overlay),
-            ..production(environment, image, network, self.alias.clone())
-        }
-    }
-
-    fn mounts(&self, service: &Service) -> BTreeMap<String, Option<String>> {
-        let own = |name: &String| self.volumes.get(name).cloned();
-        let mounts = service.volumes.iter();
-        mounts
-            .map(|(path, name)| (path.clone(), name.as_ref().and_then(own)))
-            .collect()
     }
 }
 
-impl Companion {
-    fn of(name: String, service: Service, timeout: SignedDuration) -> Self {
-        let check = match service.awaited {
-            Condition::Healthy => ReadyCheck::Healthcheck,
-            Condition::Started | Condition::Completed => ReadyCheck::Steady { stay_up: STARTED },
+/// What is up.
+pub(super) struct Launched {
+    /// The container under test.
+    pub(super) container: String,
+    /// Containers and networks, sidecars first.
+    pub(super) leftovers: Vec<String>,
+}
+
+/// Brings everything up: dependencies first, the candidate, then what depends on it. `tree`: the work tree of the commit, for a stack of
+/// the repository.
+///
+/// # Errors
+/// As a service fails, or the engine.
+pub(super) async fn launch(
+    environment: &TestEnvironment<'_>,
+    test: &TestPolicy,
+    setup: &Setup,
+    tree: Option<&Path>,
+    candidate: &str,
+    log: &mut StageLog<'_>,
+) -> Result<Launched, Stop> {
+    let stack = &setup.stack;
+    for note in &stack.notes {
+        log.note(note);
+    }
+    let mut networks = BTreeMap::new();
+    for (name, kind) in &stack.networks {
+        let id = match kind {
+            Network::Own { internal: true } => network(environment, name, TestNetwork::None).await?,
+            Network::Own { internal: false } => network(environment, name, test.network).await?,
+            Network::Host(name) => name.clone(),
         };
-        let until = match service.awaited {
-            Condition::Completed => Until::Done(timeout.unsigned_abs()),
-            Condition::Started | Condition::Healthy => Until::Ready(Ready { check, timeout }),
+        networks.insert(name.clone(), id);
+    }
+    let files = files::prepare(environment, stack, tree, candidate).await?;
+    for note in &files.notes {
+        log.note(note);
+    }
+    let mut launch = Launch {
+        environment,
+        test,
+        setup,
+        tree,
+        candidate,
+        networks,
+        files,
+        containers: BTreeMap::new(),
+        ready: BTreeSet::new(),
+    };
+    for service in &stack.before {
+        launch.sidecar(service, log).await?;
+    }
+    launch.tested(log).await?;
+    for service in &stack.after {
+        launch.sidecar(service, log).await?;
+    }
+    launch.all_run().await?;
+    let Launch {
+        mut containers,
+        networks,
+        ..
+    } = launch;
+    let container = containers.remove(&stack.tested.name).unwrap_or_default();
+    let own = stack
+        .networks
+        .iter()
+        .filter(|(_, kind)| matches!(kind, Network::Own { .. }));
+    let own = own.filter_map(|(name, _)| networks.get(name).cloned());
+    let mut leftovers: Vec<String> = containers.into_values().collect();
+    leftovers.push(container.clone());
+    leftovers.extend(own);
+    Ok(Launched { container, leftovers })
+}
+
+/// A launch on its way.
+struct Launch<'a> {
+    environment: &'a TestEnvironment<'a>,
+    test: &'a TestPolicy,
+    setup: &'a Setup,
+    tree: Option<&'a Path>,
+    candidate: &'a str,
+    /// By their names in the stack.
+    networks: BTreeMap<String, String>,
+    files: StackFiles,
+    /// Service → container.
+    containers: BTreeMap<String, String>,
+    /// What was waited for, and need not be again.
+    ready: BTreeSet<(String, Condition)>,
+}
+
+impl Launch<'_> {
+    async fn sidecar(&mut self, service: &Service, log: &mut StageLog<'_>) -> Result<(), Stop> {
+        let id = self.create(service, Kind::Sidecar, log).await?;
+        ready::begin(self.environment, &id, &Role::Sidecar(service.name.clone())).await
+    }
+
+    async fn tested(&mut self, log: &mut StageLog<'_>) -> Result<(), Stop> {
+        let service = &self.setup.stack.tested;
+        let id = self.create(service, Kind::Test, log).await?;
+        log.note("the image under test, with the testing tools on");
+        let ready = ready::start(self.environment, &id, &Role::Tools, &self.test.ready, log).await;
+        if let Err(Stop::Failed(failure)) = ready {
+            // What it needs may have ended meanwhile: that is the better reason.
+            self.all_run().await?;
+            return Err(failure.into());
+        }
+        ready.map(drop)
+    }
+
+    /// Waits for what the service needs, and makes its container.
+    async fn create(&mut self, service: &Service, kind: Kind, log: &mut StageLog<'_>) -> Result<String, Stop> {
+        for (name, condition) in &service.depends_on {
+            self.until(name, *condition, log).await?;
+        }
+        let (environment, tree) = (self.environment, self.tree);
+        let image = images::bring(environment, &service.name, &service.image, self.candidate, tree, log).await?;
+        let mut spec = self.spec(service, kind, image);
+        let direct = self.files.place(environment, service, &mut spec).await?;
+        environment.go_on()?;
+        let role = match kind {
+            Kind::Test => Role::Tools,
+            Kind::Sidecar | Kind::Probe | Kind::Trial => Role::Sidecar(service.name.clone()),
         };
-        Self {
-            name,
-            image: service.image.clone(),
-            service,
-            until,
+        let created = environment.create(&spec).await;
+        let id = created.map_err(|e| ready::not_created(&role, &e))?;
+        for member in service.connection.networks().iter().skip(1) {
+            let (network, aliases) = (self.network(&member.network), aliases(service, member));
+            environment
+                .engine
+                .connect_container(&network, &id, &aliases, &links(member))
+                .await?;
+        }
+        if !direct.is_empty() {
+            environment.engine.upload_files(&id, &direct).await?;
+        }
+        self.containers.insert(service.name.clone(), id.clone());
+        Ok(id)
+    }
+
+    /// Waits until a service is what another one needs it to be.
+    async fn until(&mut self, name: &str, condition: Condition, log: &mut StageLog<'_>) -> Result<(), Stop> {
+        let is_tested = name == self.setup.stack.tested.name;
+        let Some(id) = self.containers.get(name).filter(|_| !is_tested).cloned() else {
+            return Ok(());
+        };
+        if !self.ready.insert((name.to_owned(), condition)) {
+            return Ok(());
+        }
+        let role = Role::Sidecar(name.to_owned());
+        let healthy = || Ready {
+            check: ReadyCheck::Healthcheck,
+            timeout: self.test.ready.timeout,
+        };
+        match (self.setup.rules.get(name), condition) {
+            (Some(rule), _) => ready::begun(self.environment, &id, &role, rule, log).await.map(drop),
+            (None, Condition::Started) => Ok(()),
+            (None, Condition::Healthy) => ready::begun(self.environment, &id, &role, &healthy(), log)
+                .await
+                .map(drop),
+            (None, Condition::Completed) => self.completed(name, &id).await,
         }
     }
 
-    fn role(&self) -> Role {
-        Role::Sidecar(self.name.clone())
-    }
-
-    /// The start period covers the whole readiness timeout: until that is over, the sidecar may still be starting.
-    fn start_period(&self) -> Option<Duration> {
-        match &self.until {
-            Until::Ready(rule) => Some(rule.timeout.unsigned_abs()),
-            Until::Done(_) => None,
-        }
-    }
-
-    async fn up(&self, environment: &TestEnvironment<'_>, id: &str, log: &mut StageLog<'_>) -> Result<(), Stop> {
-        let role = self.role();
-        let limit = match &self.until {
-            Until::Ready(rule) => return ready::start(environment, id, &role, rule, log).await.map(drop),
-            Until::Done(limit) => *limit,
-        };
-        environment.engine.start_own(id).await?;
-        let what = match environment
-            .unless_cancelled(environment.engine.wait_own(id, limit))
-            .await?
-        {
+    async fn completed(&self, name: &str, id: &str) -> Result<(), Stop> {
+        let environment = self.environment;
+        let limit = self.test.ready.timeout.unsigned_abs();
+        let wait = environment.unless_cancelled(environment.engine.wait_own(id, limit));
+        let what = match wait.await? {
             Ok(0) => return Ok(()),
-            Ok(code) => format!("sidecar {} ended with code {code}", self.name),
-            Err(EngineError::Timeout { seconds, .. }) => {
-                format!("sidecar {} did not end within {seconds} s", self.name)
-            }
+            Ok(code) => format!("sidecar {name} ended with code {code}"),
+            Err(EngineError::Timeout { seconds, .. }) => format!("sidecar {name} did not end within {seconds} s"),
             Err(e) => return Err(e.into()),
         };
         let log = ready::excerpt(environment, id).await;
         Err(Failure::new(FailureKind::SidecarFailed, what).with_excerpt(log).into())
     }
+
+    /// A sidecar that has ended badly and that nobody starts again breaks the test, though nobody waited for it.
+    async fn all_run(&self) -> Result<(), Stop> {
+        let sidecars = self.setup.stack.before.iter().chain(&self.setup.stack.after);
+        for service in sidecars.filter(|service| service.restart == Restart::Never) {
+            let Some(id) = self.containers.get(&service.name) else {
+                continue;
+            };
+            let seen = self.environment.engine.look(id).await?;
+            if seen.ended() && seen.exit_code != 0 {
+                let what = format!("sidecar {} exited with code {}", service.name, seen.exit_code);
+                let log = ready::excerpt(self.environment, id).await;
+                return Err(Failure::new(FailureKind::SidecarFailed, what).with_excerpt(log).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn spec(&self, service: &Service, kind: Kind, image: String) -> Spec {
+        let environment = self.environment;
+        let mut env = service.environment.clone();
+        let is_tested = kind == Kind::Test;
+        if is_tested {
+            env.extend(environment.app.env.clone());
+            env.extend(self.test.env.clone());
+        }
+        // The testing tools are installed at launch, and a sidecar may be starting until somebody gives up waiting: a health check that
+        // fails until then says nothing.
+        let rule = self.setup.rules.get(&service.name).map(|rule| rule.timeout);
+        let awaited = self
+            .setup
+            .stack
+            .services()
+            .filter_map(|other| other.depends_on.get(&service.name))
+            .max();
+        let awaited = (is_tested || awaited == Some(&Condition::Healthy)).then_some(self.test.ready.timeout);
+        Spec {
+            name: Some(unique(environment, if is_tested { "candidate" } else { &service.name })),
+            image,
+            kind,
+            labels: environment.labels.clone(),
+            env,
+            entrypoint: service.entrypoint.clone(),
+            command: service.command.clone(),
+            health: service.healthcheck.as_ref().map(health),
+            start_period: rule.or(awaited).map(|timeout| timeout.unsigned_abs()),
+            attach: self.attach(service),
+            limits: environment.limits(),
+            mounts: self.files.mounts(service),
+            platform: service.platform.clone(),
+            settings: self.settings(service, is_tested),
+        }
+    }
+
+    fn attach(&self, service: &Service) -> Attach {
+        let container = |name: &String| self.containers.get(name).cloned().unwrap_or_default();
+        match &service.connection {
+            Connection::None => Attach::Mode("none"),
+            Connection::Bridge => Attach::Mode("bridge"),
+            Connection::Host => Attach::Mode("host"),
+            Connection::Of(other) => Attach::Container { id: container(other) },
+            Connection::Container(name) => Attach::Container { id: name.clone() },
+            Connection::Networks(members) => match members.first() {
+                None => Attach::Mode("none"),
+                Some(member) => Attach::Network {
+                    id: self.network(&member.network),
+                    aliases: aliases(service, member),
+                    links: links(member),
+                },
+            },
+        }
+    }
+
+    /// What the file says, and what stands for other services in it.
+    fn settings(&self, service: &Service, is_tested: bool) -> Map<String, Value> {
+        let mut settings = service.settings.clone();
+        let mut host = match settings.remove("HostConfig") {
+            Some(Value::Object(host)) => host,
+            Some(_) | None => Map::new(),
+        };
+        for (namespace, other) in &service.joins {
+            if let Some(id) = self.containers.get(other) {
+                let key = if *namespace == "pid" { "PidMode" } else { "IpcMode" };
+                host.insert(key.to_owned(), json!(format!("container:{id}")));
+            }
+        }
+        let from = |(other, read_only): &(String, bool)| {
+            let id = self.containers.get(other)?;
+            Some(format!("{id}{}", if *read_only { ":ro" } else { "" }))
+        };
+        let from: Vec<String> = service.volumes_from.iter().filter_map(from).collect();
+        if !from.is_empty() {
+            host.insert("VolumesFrom".to_owned(), json!(from));
+        }
+        // A candidate that ends is seen to end.
+        let restart = if is_tested { Restart::Never } else { service.restart };
+        let restart = match restart {
+            Restart::Never => None,
+            Restart::Always => Some(json!({"Name": "always"})),
+            Restart::OnFailure(most) => {
+                Some(json!({"Name": "on-failure", "MaximumRetryCount": most.unwrap_or_default()}))
+            }
+        };
+        host.extend(restart.map(|policy| ("RestartPolicy".to_owned(), policy)));
+        settings.insert("HostConfig".to_owned(), Value::Object(host));
+        settings
+    }
+
+    fn network(&self, name: &str) -> String {
+        self.networks.get(name).cloned().unwrap_or_default()
+    }
 }
 
-/// The candidate as it ships: only the environment it needs to start at all.
-pub(super) fn production(environment: &TestEnvironment<'_>, image: &str, network: &str, alias: String) -> Spec {
+/// The engine looks a link's first part up by the names on the network (libnetwork, *CreateOptionAlias*).
+fn links(member: &Member) -> Vec<String> {
+    let link = |(service, name): &(String, String)| format!("{service}:{name}");
+    member.links.iter().map(link).collect()
+}
+
+fn aliases(service: &Service, member: &Member) -> Vec<String> {
+    let own = std::iter::once(service.name.clone());
+    own.chain(member.aliases.clone()).collect()
+}
+
+/// The candidate as it ships: only the environment it needs to start at all. The first of the networks is its own, the others are
+/// connected.
+pub(super) fn production(environment: &TestEnvironment<'_>, image: &str, network: &str, aliases: Vec<String>) -> Spec {
     Spec {
         name: Some(unique(environment, "candidate")),
         image: image.to_owned(),
@@ -255,17 +384,24 @@ pub(super) fn production(environment: &TestEnvironment<'_>, image: &str, network
         start_period: None,
         attach: Attach::Network {
             id: network.to_owned(),
-            aliases: vec![alias],
+            aliases,
+            links: Vec::new(),
         },
         limits: environment.limits(),
-        volumes: BTreeMap::new(),
+        mounts: Vec::new(),
+        platform: None,
+        settings: Map::new(),
     }
 }
 
 /// A network of this attempt's own.
-pub(super) async fn network(environment: &TestEnvironment<'_>, network: TestNetwork) -> Result<String, Stop> {
+pub(super) async fn network(
+    environment: &TestEnvironment<'_>,
+    name: &str,
+    network: TestNetwork,
+) -> Result<String, Stop> {
     environment.go_on()?;
-    let name = unique(environment, "test");
+    let name = unique(environment, name);
     Ok(environment
         .engine
         .create_network(&name, network, environment.labels)
@@ -273,7 +409,7 @@ pub(super) async fn network(environment: &TestEnvironment<'_>, network: TestNetw
 }
 
 /// A name on the engine that people recognise and nobody else has.
-fn unique(environment: &TestEnvironment<'_>, what: &str) -> String {
+pub(super) fn unique(environment: &TestEnvironment<'_>, what: &str) -> String {
     let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
     format!("lowtide-{}-{what}-{}", environment.app.name, &id[id.len() - 8..])
 }
@@ -292,74 +428,5 @@ fn health(check: &Healthcheck) -> HealthCheck {
         timeout,
         start_period,
         retries,
-    }
-}
-
-/// The failure when a sidecar's image cannot be pulled: an unreachable registry is not the repository's fault, a
-/// missing image is.
-fn not_pulled(name: &str, image: &str, error: &EngineError) -> Failure {
-    let words = error.to_string();
-    let detail = format!("the image {image} of sidecar {name} cannot be had: {words}");
-    let unreachable = [
-        "no such host",
-        "i/o timeout",
-        "connection refused",
-        "connection reset",
-        "TLS handshake timeout",
-        "Client.Timeout",
-        "server misbehaving",
-        "EOF",
-        "unexpected status code 5",
-        "toomanyrequests",
-    ];
-    if unreachable.iter().any(|sign| words.contains(sign)) {
-        return Failure::new(FailureKind::RegistryUnreachable, detail);
-    }
-    match error {
-        EngineError::Refused { message, .. } if message.contains("no space left on device") => error.failure(),
-        EngineError::Refused { .. } | EngineError::NotFound { .. } => Failure::new(FailureKind::SidecarFailed, detail),
-        EngineError::Unreachable { .. }
-        | EngineError::Denied { .. }
-        | EngineError::Conflict { .. }
-        | EngineError::Failed { .. }
-        | EngineError::Timeout { .. }
-        | EngineError::Unreadable { .. } => error.failure(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sidecar_image_that_cannot_be_had() {
-        let kind = |message: &str| {
-            let error = EngineError::Refused {
-                status: 500,
-                message: message.to_owned(),
-            };
-            not_pulled("db", "registry.example.org/db:1", &error).kind
-        };
-        for (message, expected) in [
-            (
-                "manifest for registry.example.org/db:1 not found: manifest unknown",
-                FailureKind::SidecarFailed,
-            ),
-            (
-                "pull access denied for db, repository does not exist",
-                FailureKind::SidecarFailed,
-            ),
-            (
-                "Get \"https://registry.example.org/v2/\": dial tcp: lookup registry.example.org: no such host",
-                FailureKind::RegistryUnreachable,
-            ),
-            (
-                "Get \"https://registry.example.org/v2/\": net/http: TLS handshake timeout",
-                FailureKind::RegistryUnreachable,
-            ),
-            ("write /x: no space left on device", FailureKind::DiskFull),
-        ] {
-            assert_eq!(kind(message), expected, "{message}");
-        }
     }
 }

@@ -31,9 +31,24 @@ pub(super) async fn start(
     rule: &Ready,
     log: &mut StageLog<'_>,
 ) -> Result<Duration, Stop> {
-    if let Err(error) = environment.engine.start_own(id).await {
-        return Err(refused(role, &error).into());
-    }
+    begin(environment, id, role).await?;
+    begun(environment, id, role, rule, log).await
+}
+
+/// Starts a created container, and waits for nothing.
+pub(super) async fn begin(environment: &TestEnvironment<'_>, id: &str, role: &Role) -> Result<(), Stop> {
+    let started = environment.engine.start_own(id).await;
+    started.map_err(|error| refused(role, &error).into())
+}
+
+/// Waits until a container that was started is ready; how long that took. Its output goes to the log.
+pub(super) async fn begun(
+    environment: &TestEnvironment<'_>,
+    id: &str,
+    role: &Role,
+    rule: &Ready,
+    log: &mut StageLog<'_>,
+) -> Result<Duration, Stop> {
     let within = patience(environment, id, rule).await?;
     // Read the log from its first line: the container may have ended already.
     watch(environment, id, role, rule, within, None, log).await

@@ -11,7 +11,7 @@ use crate::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
 use lowtide_core::report::words;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::hide::masked;
-use lowtide_model::policy::{TestNetwork, TestPolicy, TestStep};
+use lowtide_model::policy::{TestNetwork, TestPolicy, TestSetup, TestStep};
 use lowtide_model::secret::Secret;
 use lowtide_model::stages::bootstrap::Bootstrapped;
 use lowtide_model::stages::test::{StepResult, Test, TestReport, Tested};
@@ -77,7 +77,7 @@ const KILLED: i64 = 137;
 async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
     let mut steps = Vec::new();
     let mut report = None;
-    let network = match (&effect.bootstrapped, environment.policy()) {
+    let mut networks = match (&effect.bootstrapped, environment.policy()) {
         (Some(bootstrapped), Some(policy)) => {
             let container = &bootstrapped.container;
             let seen = environment.engine.look(container).await?;
@@ -95,16 +95,15 @@ async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseRep
             test_run.store_artefacts(&mut log).await;
             (steps, report) = walked?;
             environment.engine.remove_own(container).await?;
-            seen.networks.into_iter().next()
+            seen.networks
         }
-        (None, _) | (Some(_), None) => None,
+        (None, _) | (Some(_), None) => Vec::new(),
     };
     let production_ready_ms = if effect.starts {
-        let network = match network {
-            Some(network) => network,
-            None => launch::network(environment, TestNetwork::Egress).await?,
-        };
-        Some(as_it_ships(environment, effect, &network).await?)
+        if networks.is_empty() {
+            networks.push(launch::network(environment, "test", TestNetwork::Egress).await?);
+        }
+        Some(as_it_ships(environment, effect, &networks).await?)
     } else {
         (environment.say)(words::NOT_STARTED);
         None
@@ -117,14 +116,27 @@ async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseRep
 }
 
 /// The mode that ships: the test environment is off, the sidecars are still there.
-async fn as_it_ships(environment: &TestEnvironment<'_>, effect: &Test, network: &str) -> Result<u64, Stop> {
+async fn as_it_ships(environment: &TestEnvironment<'_>, effect: &Test, networks: &[String]) -> Result<u64, Stop> {
     environment.go_on()?;
     let mut log = StageLog::open(environment, "production.log")?;
     log.note("the image as it ships, without the testing tools");
-    let alias = environment.app.name.as_str().to_owned();
-    let spec = launch::production(environment, effect.image.as_str(), network, alias);
+    // In a stack of the repository its name may be another service's.
+    let aliases = match environment.policy().map(|test| &test.how) {
+        Some(TestSetup::Compose(_)) => Vec::new(),
+        Some(TestSetup::Sidecars(_)) | None => vec![environment.app.name.as_str().to_owned()],
+    };
+    let (network, others) = networks
+        .split_first()
+        .map_or(("none", &[][..]), |(first, rest)| (first, rest));
+    let spec = launch::production(environment, effect.image.as_str(), network, aliases);
     let created = environment.create(&spec).await;
     let container = created.map_err(|e| ready::not_created(&Role::Production, &e))?;
+    for network in others {
+        environment
+            .engine
+            .connect_container(network, &container, &[], &[])
+            .await?;
+    }
     let after = ready::start(
         environment,
         &container,

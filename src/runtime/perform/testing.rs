@@ -1,23 +1,22 @@
 //! *bootstrap* and *test* on the build host: the environment, and what they are given besides.
 
+use super::build::WorkTree;
 use super::environment::{Stop, TestEnvironment};
 use super::hidden::Hidden;
 use super::run::StageContext;
 use super::{bootstrap, build, test};
-use lowtide_core::yaml::second;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::policy::TestSetup;
 use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use lowtide_model::stages::test::{Test, TestReport, Tested};
 use lowtide_packages::junit;
-use serde_json::Value;
 
 /// # Errors
 /// As bootstrap fails or is cancelled.
 pub async fn bootstrap(context: &StageContext<'_>, effect: &Bootstrap) -> Result<Bootstrapped, Stop> {
-    let compose = compose_file(context, effect.round).await?;
+    let tree = work_tree(context, effect.round).await?;
     in_environment(context, effect.round, async |environment| {
-        bootstrap::perform(environment, effect, compose.as_ref()).await
+        bootstrap::perform(environment, effect, tree.as_ref().map(|tree| tree.path.as_path())).await
     })
     .await
 }
@@ -63,29 +62,23 @@ async fn in_environment<T>(
     work(&environment).await
 }
 
-/// The repository's own compose file, of the commit under test.
-async fn compose_file(context: &StageContext<'_>, round: u16) -> Result<Option<Value>, Failure> {
-    let Some(TestSetup::Compose { file, .. }) = context.run.app.tests.get(usize::from(round)).map(|test| &test.how)
-    else {
+/// The work tree of the commit under test, where the round runs the repository's own stack.
+async fn work_tree(context: &StageContext<'_>, round: u16) -> Result<Option<WorkTree>, Stop> {
+    let app = &context.run.app;
+    let Some(TestSetup::Compose(_)) = app.tests.get(usize::from(round)).map(|test| &test.how) else {
         return Ok(None);
     };
-    let refused = |why: String| Failure::new(FailureKind::ComposeRefused, format!("{file}: {why}"));
     let Some((build, _)) = &context.run.build else {
-        return Err(Failure::new(FailureKind::Invariant, "a test before its build"));
+        return Err(Failure::new(FailureKind::Invariant, "a test before its build").into());
     };
-    let commit = &build.resolved.commit.id;
-    let bytes = context
+    let tree = WorkTree::new(context.bot.run_directory(context.run.id).join("stack"))?;
+    let checkout = context
         .bot
         .git
-        .read_file(context.run.app.source(), commit, file)
-        .await
-        .map_err(|e| e.failure())?;
-    let bytes = bytes.ok_or_else(|| refused("it is not in the commit".to_owned()))?;
-    let file = file.clone();
-    let read = build::aside(move || {
-        let refused = |why: String| Failure::new(FailureKind::ComposeRefused, format!("{file}: {why}"));
-        let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-        second::yaml_value(&text).map_err(refused)
-    });
-    read.await.map(Some)
+        .checkout(app.source(), &build.resolved.commit.id, &tree.path);
+    tokio::select! {
+        done = checkout => done.map_err(|e| Stop::Failed(e.failure()))?,
+        () = context.cancel.cancelled() => return Err(Stop::Cancelled),
+    }
+    Ok(Some(tree))
 }

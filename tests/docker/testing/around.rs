@@ -12,7 +12,7 @@ async fn a_missing_image_is_a_named_failure() {
         id: format!("sha256:{}", "0".repeat(64)),
         tag: "lowtide-testing-none".to_owned(),
     };
-    let failure = failure(attempt.bootstrap(&image, None).await);
+    let failure = failure(attempt.bootstrap(&image).await);
     assert_eq!(failure.kind, FailureKind::EngineRejected);
     assert!(failure.detail.contains("does not exist"), "{failure}");
     attempt.nothing_is_left();
@@ -27,7 +27,7 @@ async fn a_sidecar_that_fails_is_named() {
         sidecar("echo no disk; exit 1", up()),
     )]));
     let attempt = Attempt::new(Some(test), up());
-    let failure = failure(attempt.bootstrap(&image, None).await);
+    let failure = failure(attempt.bootstrap(&image).await);
     assert_eq!(failure.kind, FailureKind::SidecarFailed, "{failure}");
     assert_eq!(failure.detail, "sidecar db exited with code 1");
     assert_eq!(failure.excerpt, ["no disk"]);
@@ -47,7 +47,7 @@ async fn a_sidecar_image_is_pulled_or_reported() {
         db.image = reference.parse().unwrap();
         test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
         let attempt = Attempt::new(Some(test), up());
-        let failure = failure(attempt.bootstrap(&image, None).await);
+        let failure = failure(attempt.bootstrap(&image).await);
         assert_eq!(failure.kind, kind, "{failure}");
         attempt.nothing_is_left();
     }
@@ -80,7 +80,7 @@ async fn a_sidecar_image_is_pulled_with_the_password_of_its_registry() {
     db.image = own.clone();
     test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
     let mut attempt = Attempt::new(Some(test), up());
-    let refused = failure(attempt.bootstrap(&image, None).await);
+    let refused = failure(attempt.bootstrap(&image).await);
     assert_eq!(refused.kind, FailureKind::SidecarFailed, "{refused}");
 
     let file = attempt.work.path().join("password");
@@ -112,7 +112,7 @@ async fn without_a_network_only_sidecars_are_reached() {
     for (network, internal) in [(TestNetwork::None, "true"), (TestNetwork::Egress, "false")] {
         test.network = network;
         let attempt = Attempt::new(Some(test.clone()), up());
-        let effect = attempt.bootstrap(&image, None).await.unwrap();
+        let effect = attempt.bootstrap(&image).await.unwrap();
         let container = &effect.bootstrapped.as_ref().unwrap().container;
         let networks = attempt.engine.look(container).await.unwrap().networks;
         assert_eq!(networks.len(), 1);
@@ -123,41 +123,6 @@ async fn without_a_network_only_sidecars_are_reached() {
         attempt.test(&effect).await.unwrap();
         attempt.nothing_is_left();
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_compose_file_surrounds_the_candidate() {
-    let image = Image::running("test \"$DB\" = db && echo connected && exec sleep 1000");
-    let file = json!({"services": {
-        "web": {"build": ".", "environment": {"DB": "db"}, "command": ["sh", "-c", "test $$DB = db && echo as composed && exec sleep 1000"],
-            "depends_on": {"db": {"condition": "service_healthy"}, "seed": {"condition": "service_completed_successfully"}}},
-        "seed": {"image": BASE, "command": "sh -c 'echo seeded > /data/seed'", "volumes": ["data:/data"]},
-        "db": {"image": BASE, "command": "httpd -f -p 80 -h /data", "volumes": ["data:/data"], "depends_on": {"seed": {"condition": "service_completed_successfully"}},
-            "healthcheck": {"test": ["CMD", "wget", "-qO", "/dev/null", "http://127.0.0.1/seed"], "interval": "200ms", "retries": 50}},
-    }, "volumes": {"data": {}}});
-    let mut test = policy(
-        log("^as composed$"),
-        vec![exec("wget -qO - http://db/seed | grep seeded")],
-    );
-    test.how = TestSetup::Compose {
-        file: "compose.yml".to_owned(),
-        service: "web".to_owned(),
-    };
-    let mut attempt = Attempt::new(Some(test), log("^connected$"));
-    attempt.app.env.insert("DB".to_owned(), "db".to_owned());
-    let effect = attempt.bootstrap(&image, Some(&file)).await.unwrap();
-    assert_eq!(attempt.left().len(), 5, "three containers, a network, a volume");
-    attempt.test(&effect).await.unwrap();
-    attempt.nothing_is_left();
-
-    let bad = json!({"services": {"web": {"volumes": ["./src:/src"]}}});
-    let failure = failure(attempt.bootstrap(&image, Some(&bad)).await);
-    assert_eq!(failure.kind, FailureKind::ComposeRefused);
-    assert!(
-        failure.detail.contains("services.web.volumes[0]: a bind mount"),
-        "{failure}"
-    );
-    attempt.nothing_is_left();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

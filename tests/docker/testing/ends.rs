@@ -74,7 +74,7 @@ async fn its_own_command_is_the_test() {
 async fn nothing_to_start_is_said_at_once() {
     let image = Image::build("");
     let attempt = Attempt::new(Some(policy(up(), Vec::new())), up());
-    let bootstrapped = failure(attempt.bootstrap(&image, None).await);
+    let bootstrapped = failure(attempt.bootstrap(&image).await);
     assert_eq!(bootstrapped.kind, FailureKind::NothingToStart, "{bootstrapped}");
     attempt.nothing_is_left();
     let shipped = failure(attempt.test(&shipped(&image, true)).await);
@@ -87,13 +87,11 @@ async fn nothing_to_start_is_said_at_once() {
 async fn a_base_is_not_started_as_it_ships() {
     let image = Image::build("");
     let mut test = policy(up(), vec![exec("true")]);
-    test.how = TestSetup::Compose {
-        file: "compose.yml".to_owned(),
-        service: "web".to_owned(),
-    };
+    test.how = TestSetup::Compose(ComposeTest::default());
     let attempt = Attempt::new(Some(test), up());
     let compose = json!({"services": {"web": {"build": ".", "command": ["sleep", "1000"]}}});
-    let mut effect = attempt.bootstrap(&image, Some(&compose)).await.unwrap();
+    attempt.write("compose.yml", &compose.to_string());
+    let mut effect = attempt.bootstrap(&image).await.unwrap();
     effect.starts = false;
     let tested = attempt.test(&effect).await.unwrap();
     assert_eq!((tested.steps.len(), tested.production_ready_ms), (1, None));

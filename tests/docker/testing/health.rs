@@ -26,7 +26,7 @@ async fn an_early_unhealthy_does_not_end_the_time_for_the_testing_tools() {
         Some(policy(ReadyCheck::Healthcheck, Vec::new())),
         ReadyCheck::Healthcheck,
     );
-    let effect = attempt.bootstrap(&image, None).await.unwrap();
+    let effect = attempt.bootstrap(&image).await.unwrap();
     let container = effect.bootstrapped.as_ref().unwrap().container.clone();
     // The image's own settings but for the start period, which is the time that the configuration gives.
     let (own, given) = (
@@ -66,7 +66,7 @@ async fn a_check_that_never_passes_is_reported_with_its_last_words() {
     // Long enough for one check on a slow machine.
     test.ready.timeout = SECOND * 5;
     let attempt = Attempt::new(Some(test), up());
-    let failure = failure(attempt.bootstrap(&image, None).await);
+    let failure = failure(attempt.bootstrap(&image).await);
     assert_eq!(failure.kind, FailureKind::NotReady, "{failure}");
     assert_eq!(failure.excerpt, ["begun", "health check (exit code 1): no database"]);
     attempt.nothing_is_left();
@@ -79,7 +79,7 @@ async fn a_longer_start_period_of_its_own_is_waited_for_in_both_modes() {
     test.ready.timeout = SECOND;
     let mut attempt = Attempt::new(Some(test), ReadyCheck::Healthcheck);
     attempt.app.ready.timeout = SECOND;
-    let effect = attempt.bootstrap(&image, None).await.unwrap();
+    let effect = attempt.bootstrap(&image).await.unwrap();
     let container = effect.bootstrapped.as_ref().unwrap().container.clone();
     assert_eq!(
         inspected(&container, ".Config.Healthcheck.StartPeriod"),

@@ -170,7 +170,7 @@ async fn each_way_a_start_can_fail_has_its_kind() {
         ),
     ] {
         let attempt = Attempt::new(Some(policy(log("never"), Vec::new())), up());
-        let failure = failure(attempt.bootstrap(&image, None).await);
+        let failure = failure(attempt.bootstrap(&image).await);
         assert_eq!(failure.kind, kind, "{failure} {:?}", failure.excerpt);
         attempt.nothing_is_left();
     }
@@ -195,7 +195,7 @@ async fn secrets_of_the_test_environment_are_reported_nowhere() {
     test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
     let attempt = Attempt::new(Some(test), up());
 
-    let effect = attempt.bootstrap(&image, None).await.unwrap();
+    let effect = attempt.bootstrap(&image).await.unwrap();
     let failure = failure(attempt.test(&effect).await);
 
     assert_eq!(failure.kind, FailureKind::TestFailed, "{failure}");
@@ -218,7 +218,7 @@ async fn a_test_that_fills_the_disk_is_stopped_at_its_limit() {
     let mut test = policy(up(), vec![exec(fill)]);
     test.limits.disk = 4 << 20;
     let attempt = Attempt::new(Some(test), up());
-    let effect = attempt.bootstrap(&image, None).await.unwrap();
+    let effect = attempt.bootstrap(&image).await.unwrap();
     let failure = failure(attempt.test(&effect).await);
     assert_eq!(failure.kind, FailureKind::TestDiskFlood, "{failure}");
     assert!(failure.detail.ends_with("4194304 are allowed"), "{failure}");

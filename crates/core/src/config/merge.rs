@@ -105,7 +105,8 @@ laid_over! {
     Test { sidecars, compose, env, network, ready, steps, junit, artefacts, limits, timeout }
         @one_of sidecars, compose;
     Sidecar { image, env, command, ready }
-    TestCompose { file, service }
+    TestCompose { file, files, service, profiles, env, allow }
+        @one_of file, files;
     Ready { healthcheck, http, log, exec, exit, stay_up, timeout }
         @one_of healthcheck, http, log, exec, exit, stay_up;
     Http { port, path, url }

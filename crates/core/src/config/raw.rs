@@ -225,10 +225,18 @@ raw! {
         ready: Option<Ready>,
     }
     TestCompose {
-        /// Path inside the repository.
+        /// Path inside the repository. Without `file` and `files`, the names that `docker compose` looks for.
         file: Option<Text>,
-        /// The service whose image is under test.
+        /// Paths inside the repository: each one changes what those before it said.
+        files: Option<Vec<Text>>,
+        /// The service whose image is under test, where it is not plain from the file.
         service: Option<Text>,
+        /// Profiles of the file that are on.
+        profiles: Option<Vec<Text>>,
+        /// Values for variables of the file, and for environment files that the commit does not have.
+        env: TextMap,
+        /// Host rights that the stack may have, as `capability:NET_ADMIN`.
+        allow: Option<Vec<Text>>,
     }
     /// Exactly one of the keys.
     TestStep {

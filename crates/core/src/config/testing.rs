@@ -10,7 +10,7 @@ use crate::yaml::scope::Scope;
 use lowtide_model::defaults;
 use lowtide_model::image::Reference;
 use lowtide_model::policy::{
-    ContainerLimits, Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, TestSetup, TestStep,
+    ComposeTest, ContainerLimits, Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, TestSetup, TestStep,
 };
 
 impl Check<'_> {
@@ -136,20 +136,57 @@ impl Check<'_> {
         if !raw.sidecars.is_empty() {
             self.exclusive(scope, &at("sidecars"), &at("compose"));
         }
-        let mut word = |key: &str, raw: Option<&shared::Text>| {
-            let rest = at("compose").key(key);
-            match raw {
-                Some(text) => self.note(scope, &rest, text.0.clone()),
-                None => self.missing(scope, &rest, "write `compose: { file: compose.yml, service: web }`"),
+        TestSetup::Compose(self.compose(scope, &at("compose"), compose))
+    }
+
+    fn compose(&mut self, scope: &Scope, rest: &Route, raw: &raw::TestCompose) -> ComposeTest {
+        let files: Vec<(Route, String)> = match (&raw.file, &raw.files) {
+            (Some(file), _) => vec![(rest.key("file"), file.0.clone())],
+            (None, Some(files)) => {
+                let at = |n| rest.key("files").index(n);
+                files
+                    .iter()
+                    .enumerate()
+                    .map(|(n, file)| (at(n), file.0.clone()))
+                    .collect()
             }
-            raw.map(|text| text.0.clone()).unwrap_or_default()
+            (None, None) => Vec::new(),
         };
-        let (file, service) = (
-            word("file", compose.file.as_ref()),
-            word("service", compose.service.as_ref()),
-        );
-        self.inside(scope, &at("compose").key("file"), &file);
-        TestSetup::Compose { file, service }
+        if raw.file.is_some() && raw.files.is_some() {
+            self.exclusive(scope, &rest.key("files"), &rest.key("file"));
+        }
+        for (at, file) in &files {
+            self.inside(scope, at, file);
+            self.note(scope, at, file.clone());
+        }
+        if let Some(service) = &raw.service {
+            self.note(scope, &rest.key("service"), service.0.clone());
+        }
+        self.env(scope, &rest.key("env"), &raw.env);
+        let list = |texts: &Option<Vec<shared::Text>>| -> Vec<String> {
+            texts.iter().flatten().map(|text| text.0.clone()).collect()
+        };
+        let profiles = list(&raw.profiles);
+        for (n, profile) in profiles.iter().enumerate() {
+            self.note(scope, &rest.key("profiles").index(n), profile.clone());
+        }
+        let allow = list(&raw.allow);
+        for (n, right) in allow.iter().enumerate() {
+            let at = rest.key("allow").index(n);
+            if is_host_right(right) {
+                self.note(scope, &at, right.clone());
+            } else {
+                let problem = Problem::new("bad-right", format!("`{}` is no right of the host", shown(right)));
+                self.report(scope, &at, problem.hint(HOST_RIGHTS));
+            }
+        }
+        ComposeTest {
+            files: files.into_iter().map(|(_, file)| file).collect(),
+            service: raw.service.as_ref().map(|service| service.0.clone()),
+            profiles,
+            env: strings(&raw.env),
+            allow: allow.into_iter().collect(),
+        }
     }
 
     fn sidecar(&mut self, scope: &Scope, rest: &Route, name: &str, raw: &raw::Sidecar) -> Option<Sidecar> {
@@ -222,6 +259,28 @@ impl Check<'_> {
                 None
             }
         }
+    }
+}
+
+const HOST_RIGHTS: &str = "rights are `privileged`, `engine-socket`, and `capability:`, `device:`, `namespace:`, `path:`, `security-opt:`, \
+                           `volume:`, `network:`, `container:` or `runtime:` with a name, as the refusal of the stack says";
+
+/// As a refusal of a stack names it (`lowtide_compose::rights::HostRight::key`; a test of the root package compares both).
+fn is_host_right(text: &str) -> bool {
+    const NAMED: [&str; 9] = [
+        "capability",
+        "container",
+        "device",
+        "namespace",
+        "network",
+        "path",
+        "runtime",
+        "security-opt",
+        "volume",
+    ];
+    match text.split_once(':') {
+        Some((kind, name)) => NAMED.contains(&kind) && !name.is_empty(),
+        None => ["privileged", "engine-socket"].contains(&text),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn judge(app: &App, has_command: bool) -> Start {
     let starts = |test: &TestPolicy| match &test.how {
         TestSetup::Sidecars(_) => true,
         // A compose file may bring a command for the test: whether it does is seen when it is read.
-        TestSetup::Compose { .. } => false,
+        TestSetup::Compose(_) => false,
     };
     let needs_start = app
         .tests
@@ -55,7 +55,7 @@ mod tests {
     use crate::kinds::kind::TargetSettings;
     use crate::kinds::list::{TargetKind, TargetPolicy};
     use jiff::SignedDuration;
-    use lowtide_model::policy::{Mode, Order};
+    use lowtide_model::policy::{ComposeTest, Mode, Order};
 
     fn base() -> App {
         let mut app = app(Mode::Active, true, false);
@@ -106,10 +106,7 @@ mod tests {
         tested.tests = app(Mode::Active, true, true).tests;
         table.push(rendered(&tested));
         for test in &mut tested.tests {
-            test.how = TestSetup::Compose {
-                file: "compose.yml".to_owned(),
-                service: "web".to_owned(),
-            };
+            test.how = TestSetup::Compose(ComposeTest::default());
         }
         table.push(rendered(&tested));
         let mut rolled = tested.clone();

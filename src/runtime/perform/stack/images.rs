@@ -1,0 +1,266 @@
+//! The images of the services beside the candidate: pulled, or built from the same commit.
+
+use super::tree::{self, Found};
+use crate::clients::engine::build::BuildRequest;
+use crate::clients::engine::builderror::BuildError;
+use crate::clients::engine::context::Limits;
+use crate::clients::engine::error::EngineError;
+use crate::runtime::perform::build::aside;
+use crate::runtime::perform::environment::{Stop, TestEnvironment};
+use crate::runtime::perform::ignore;
+use crate::runtime::perform::stage_log::StageLog;
+use bytes::Bytes;
+use lowtide_compose::service::{Build, Dockerfile, Image};
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::{ImageId, Reference};
+use lowtide_packages::dockerfile::parse::parse;
+use lowtide_packages::stale_index::is_stale_index;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// On images that are built for one test, with the run; they go with it.
+const LABEL: &str = "io.lowtide.stack";
+/// Where an inline Dockerfile is put in its context: no file of the repository is called so.
+const INLINE: &str = ".lowtide.inline.Dockerfile";
+/// Bytes of a Dockerfile that are read for its bases.
+const MAX_DOCKERFILE: u64 = 1 << 20;
+
+/// Brings a service's image to the engine; what to call it there. `tree`: the work tree of the commit.
+///
+/// # Errors
+/// As the pull or the build fails.
+pub(in crate::runtime::perform) async fn bring(
+    environment: &TestEnvironment<'_>,
+    service: &str,
+    image: &Image,
+    candidate: &str,
+    tree: Option<&Path>,
+    log: &mut StageLog<'_>,
+) -> Result<String, Stop> {
+    match (image, tree) {
+        (Image::Candidate, _) => Ok(candidate.to_owned()),
+        (Image::Reference(reference), _) => {
+            log.note(&format!("sidecar {service}: {reference}"));
+            pull(environment, service, reference).await.map(|()| reference.clone())
+        }
+        (Image::Build(build), Some(tree)) => {
+            log.note(&format!("sidecar {service}: built from {}", shown(&build.context)));
+            self::build(environment, service, build, tree, log)
+                .await
+                .map(|id| id.to_string())
+        }
+        (Image::Build(_), None) => Err(Failure::new(
+            FailureKind::Invariant,
+            format!("{service} is built, and there is no work tree"),
+        )
+        .into()),
+    }
+}
+
+/// Removes what was built for this run.
+pub(in crate::runtime::perform) async fn remove(environment: &TestEnvironment<'_>) {
+    let images = match environment
+        .engine
+        .list_images(&format!("{LABEL}={}", run(environment)))
+        .await
+    {
+        Ok(images) => images,
+        Err(error) => return tracing::warn!(%error, "images of the test's stack were not looked for"),
+    };
+    for image in images {
+        if let Err(error) = environment.engine.remove_image(image.id.as_str()).await {
+            tracing::warn!(%error, image = image.id.short(), "an image of the test's stack could not be removed");
+        }
+    }
+}
+
+fn run(environment: &TestEnvironment<'_>) -> String {
+    let label = environment.labels.get(lowtide_core::decide::labels::RUN);
+    label.cloned().unwrap_or_default()
+}
+
+fn shown(context: &str) -> String {
+    format!("./{context}")
+}
+
+async fn pull(environment: &TestEnvironment<'_>, name: &str, image: &str) -> Result<(), Stop> {
+    let reference: Reference = image.parse().map_err(|e| {
+        let detail = format!("sidecar {name}: {image} is no image: {e}");
+        Failure::new(FailureKind::ComposeRefused, detail)
+    })?;
+    let auth = environment.credentials.login(&reference.repository.registry).await?;
+    let pull = environment.engine.ensure_image(&reference, auth.as_ref());
+    let pulled = environment.unless_cancelled(pull).await?;
+    Ok(pulled.map_err(|e| not_pulled(name, image, &e))?)
+}
+
+async fn build(
+    environment: &TestEnvironment<'_>,
+    service: &str,
+    build: &Build,
+    tree: &Path,
+    log: &mut StageLog<'_>,
+) -> Result<ImageId, Stop> {
+    let of_service = |failure: Failure| Failure {
+        detail: format!("sidecar {service}: {}", failure.detail),
+        ..failure
+    };
+    let app = environment.app;
+    let (root, wanted) = (tree.to_owned(), build.clone());
+    let found = aside(move || context(&root, &wanted)).await.map_err(of_service)?;
+    let mut registry_auth = BTreeMap::new();
+    for registry in found.registries {
+        if let Some(login) = environment.credentials.login(&registry).await? {
+            registry_auth.insert(registry, login);
+        }
+    }
+    let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
+    let request = BuildRequest {
+        context_dir: found.dir,
+        dockerfile: found.dockerfile,
+        replace: found.replace,
+        ignore: found.ignore,
+        limits: Limits {
+            bytes: app.source().max_size,
+            ..Limits::default()
+        },
+        step_limits: app.build().limits,
+        // Its files have no other time: nothing of it is published.
+        commit_time: 0,
+        tag: format!("lowtide-stack/{}:{id}", app.name),
+        args: build.args.clone(),
+        target: build.target.clone(),
+        labels: BTreeMap::from([(LABEL.to_owned(), run(environment))]),
+        timeout: app.build().timeout.unsigned_abs(),
+        nocache: false,
+        pull: false,
+        registry_auth,
+        is_stale_index,
+    };
+    environment.hidden.learn(&build.args);
+    let mut sink = |line: &str| {
+        log.write(line.as_bytes());
+        log.write(b"\n");
+    };
+    match environment.engine.build(request, &mut sink, environment.cancel).await {
+        Ok(built) => Ok(built.image),
+        Err(BuildError::Cancelled) => Err(Stop::Cancelled),
+        Err(error) => Err(error
+            .failure()
+            .map_or(Stop::Cancelled, |failure| Stop::Failed(of_service(failure)))),
+    }
+}
+
+struct BuildContext {
+    dir: std::path::PathBuf,
+    dockerfile: String,
+    replace: Vec<(String, Bytes)>,
+    ignore: crate::clients::engine::context::Ignore,
+    /// Where its bases come from.
+    registries: Vec<String>,
+}
+
+fn context(tree: &Path, build: &Build) -> Result<BuildContext, Failure> {
+    let Found::Folder(dir) = tree::find(tree, &build.context)? else {
+        let detail = format!("{} is no folder of the commit", shown(&build.context));
+        return Err(Failure::new(FailureKind::ComposeRefused, detail));
+    };
+    let (dockerfile, text, replace) = match &build.dockerfile {
+        Dockerfile::Inline(text) => {
+            let bytes = Bytes::from(text.clone());
+            (INLINE.to_owned(), text.clone(), vec![(INLINE.to_owned(), bytes)])
+        }
+        Dockerfile::File(file) => {
+            let bytes = tree::bytes(&dir, file, MAX_DOCKERFILE)?.ok_or_else(|| {
+                let detail = format!("{file} is not in {}", shown(&build.context));
+                Failure::new(FailureKind::DockerfileMissing, detail)
+            })?;
+            (file.clone(), String::from_utf8_lossy(&bytes).into_owned(), Vec::new())
+        }
+    };
+    // What cannot be read here the builder refuses with better words; only logins are looked for.
+    let bases = parse(&text).ok().and_then(|parsed| {
+        let uses = parsed.external_bases(build.target.as_deref(), &build.args);
+        uses.ok()
+    });
+    let registries = bases
+        .into_iter()
+        .flatten()
+        .map(|used| used.reference.repository.registry);
+    Ok(BuildContext {
+        ignore: ignore::read(&dir, &dockerfile)?,
+        dir,
+        dockerfile,
+        replace,
+        registries: registries.collect(),
+    })
+}
+
+/// The failure when a sidecar's image cannot be pulled: an unreachable registry is not the repository's fault, a
+/// missing image is.
+fn not_pulled(name: &str, image: &str, error: &EngineError) -> Failure {
+    let words = error.to_string();
+    let detail = format!("the image {image} of sidecar {name} cannot be had: {words}");
+    let unreachable = [
+        "no such host",
+        "i/o timeout",
+        "connection refused",
+        "connection reset",
+        "TLS handshake timeout",
+        "Client.Timeout",
+        "server misbehaving",
+        "EOF",
+        "unexpected status code 5",
+        "toomanyrequests",
+    ];
+    if unreachable.iter().any(|sign| words.contains(sign)) {
+        return Failure::new(FailureKind::RegistryUnreachable, detail);
+    }
+    match error {
+        EngineError::Refused { message, .. } if message.contains("no space left on device") => error.failure(),
+        EngineError::Refused { .. } | EngineError::NotFound { .. } => Failure::new(FailureKind::SidecarFailed, detail),
+        EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
+        | EngineError::Conflict { .. }
+        | EngineError::Failed { .. }
+        | EngineError::Timeout { .. }
+        | EngineError::Unreadable { .. } => error.failure(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_image_that_cannot_be_had() {
+        let kind = |message: &str| {
+            let error = EngineError::Refused {
+                status: 500,
+                message: message.to_owned(),
+            };
+            not_pulled("db", "registry.example.org/db:1", &error).kind
+        };
+        for (message, expected) in [
+            (
+                "manifest for registry.example.org/db:1 not found: manifest unknown",
+                FailureKind::SidecarFailed,
+            ),
+            (
+                "pull access denied for db, repository does not exist",
+                FailureKind::SidecarFailed,
+            ),
+            (
+                "Get \"https://registry.example.org/v2/\": dial tcp: lookup registry.example.org: no such host",
+                FailureKind::RegistryUnreachable,
+            ),
+            (
+                "Get \"https://registry.example.org/v2/\": net/http: TLS handshake timeout",
+                FailureKind::RegistryUnreachable,
+            ),
+            ("write /x: no space left on device", FailureKind::DiskFull),
+        ] {
+            assert_eq!(kind(message), expected, "{message}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! From a work tree to what a test runs.
+
+use super::tree;
+use lowtide_compose::load::{Request, load};
+use lowtide_compose::refusal::Refused;
+use lowtide_compose::stack::{Choice, Stack, plan};
+use lowtide_compose::yaml::MAX_SIZE;
+use lowtide_core::fleet::app::App;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::policy::{ComposeTest, TestSetup};
+use std::path::Path;
+
+/// The names that `docker compose` looks for, in its order, and what it lays over them (compose-go, *cli/options.go*).
+const NAMES: [&str; 4] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+];
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// Refuses stacks that will not be run, before anything is built. Blocks.
+///
+/// # Errors
+/// As [`stack`], for the first round of tests that has one.
+pub(in crate::runtime::perform) fn check(tree: &Path, app: &App) -> Result<(), Failure> {
+    for test in &app.tests {
+        match &test.how {
+            TestSetup::Compose(compose) => drop(stack(tree, app, compose)?),
+            TestSetup::Sidecars(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The stack of a test. Blocks.
+///
+/// # Errors
+/// `ComposeRefused` with every reason, or as our own disk fails.
+pub(in crate::runtime::perform) fn stack(tree: &Path, app: &App, compose: &ComposeTest) -> Result<Stack, Failure> {
+    let refused = |why: String| Failure::new(FailureKind::ComposeRefused, why);
+    let request = Request {
+        files: files(tree, compose)?,
+        project: app.name.as_str().to_owned(),
+        env: compose.env.clone(),
+    };
+    let broken = std::cell::RefCell::new(None);
+    let read = |path: &str| {
+        tree::bytes(tree, path, MAX_SIZE as u64).map_err(|failure| {
+            let words = failure.detail.clone();
+            broken.borrow_mut().get_or_insert(failure);
+            words
+        })
+    };
+    let project = match load(&request, &read) {
+        Ok(project) => project,
+        Err(error) => return Err(broken.take().unwrap_or_else(|| refused(error.to_string()))),
+    };
+    let source = app.source();
+    let dockerfile = match source.context.as_str() {
+        "" => source.dockerfile.clone(),
+        context => format!("{context}/{}", source.dockerfile),
+    };
+    let image = app.publish.as_ref().map(|publish| publish.image.to_string());
+    let choice = Choice {
+        service: compose.service.as_deref(),
+        image: image.as_deref(),
+        dockerfile: &dockerfile,
+        target: app.build().target.as_deref(),
+        profiles: &compose.profiles,
+        allow: &compose.allow,
+    };
+    plan(&project, &choice).map_err(|Refused(refusals)| {
+        let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+        let more = match lines.len().saturating_sub(1) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let first = lines.first().cloned().unwrap_or_default();
+        refused(format!("{first}{more}")).with_excerpt(lines)
+    })
+}
+
+/// Those that are configured, else those that Compose would find.
+fn files(tree: &Path, compose: &ComposeTest) -> Result<Vec<String>, Failure> {
+    if !compose.files.is_empty() {
+        return Ok(compose.files.clone());
+    }
+    let first = |names: &[&str]| -> Result<Option<String>, Failure> {
+        for name in names {
+            if let tree::Found::File(_) = tree::find(tree, name)? {
+                return Ok(Some((*name).to_owned()));
+            }
+        }
+        Ok(None)
+    };
+    let Some(base) = first(&NAMES)? else {
+        let detail = format!(
+            "the commit has none of {}; say where the file is: `test.compose.file`",
+            NAMES.join(", ")
+        );
+        return Err(Failure::new(FailureKind::ComposeRefused, detail));
+    };
+    Ok(std::iter::once(base).chain(first(&OVERRIDES)?).collect())
+}
