@@ -261,6 +261,7 @@ fn the_service_under_test_is_found() {
     services: the service under test, b, is not there; there are a
     services: there is none
     compose.yml:1: services.a.depends_on: a, b wait for each other
+    compose.yml:1: services.b.depends_on.a: waits for the end of the service under test
     compose.yml:1: services.db: is called db on the network default, and so is a
     ");
 }
@@ -283,4 +284,39 @@ fn rights_that_the_fleet_gives() {
         mount Mount { target: "/s", read_only: false, source: Host { kind: "volume", name: "shared" } }
     "#);
     insta::assert_snapshot!(planned(text, None, &all[1..]).unwrap_err(), @r#"compose.yml:1: services.a.cap_add: asks for the capability NET_ADMIN; the fleet's configuration can allow it: `test.compose.allow: ["capability:NET_ADMIN"]`"#);
+}
+
+/// The shapes that the documentation shows are run.
+#[test]
+fn the_documented_shapes() {
+    let text = include_str!("../../../docs/testing.md");
+    let blocks: Vec<&str> = text
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    let shapes: Vec<&str> = blocks
+        .into_iter()
+        .filter(|block| block.contains("\nservices:") || block.starts_with("services:"))
+        .collect();
+    let table: Vec<String> = shapes
+        .iter()
+        .map(|shape| {
+            let service = shape.contains("migrate").then_some("web");
+            let stack = planned(shape, service, &[]).unwrap();
+            let names = |services: &[Service]| services.iter().map(|it| it.name.clone()).collect::<Vec<_>>().join(", ");
+            format!(
+                "{} | {} | {}",
+                names(&stack.before),
+                stack.tested.name,
+                names(&stack.after)
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(table.join("\n"), @r"
+    db | web | 
+    db | web | 
+     | base | 
+    db, data | web |
+    ");
 }

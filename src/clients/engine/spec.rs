@@ -302,7 +302,7 @@ mod tests {
                 },
             ),
         ];
-        insta::assert_json_snapshot!(create_body(&spec, 0.5, None), @"");
+        insta::assert_snapshot!(create_body(&spec, 0.5, None), @r#"{"User":"1","Image":"sha256:1","Env":["A=b=c"],"Labels":{"a":"b","io.lowtide.run":"r","io.lowtide.kind":"test"},"HostConfig":{"Memory":1048576,"NanoCpus":500000000,"Init":true,"AutoRemove":false,"RestartPolicy":{"Name":"always"},"LogConfig":{"Type":"json-file","Config":{"max-size":"4194304","max-file":"2"}},"CapAdd":["CHOWN"],"PidsLimit":32,"MemorySwap":1048576,"Mounts":[{"Type":"volume","Source":"v","VolumeOptions":{"NoCopy":true},"Target":"/x","ReadOnly":true}],"Tmpfs":{"/m":"size=1"},"NetworkMode":"none"},"Cmd":["x"],"Healthcheck":{"Test":["NONE"],"Interval":1500000000}}"#);
     }
 
     #[test]
@@ -314,20 +314,14 @@ mod tests {
             "A=b=c"
           ],
           "Labels": {
-            "io.lowtide.kind": "test",
-            "io.lowtide.run": "r"
+            "io.lowtide.run": "r",
+            "io.lowtide.kind": "test"
           },
           "HostConfig": {
-            "NetworkMode": "n1",
             "Memory": 67108864,
-            "MemorySwap": 67108864,
             "NanoCpus": 500000000,
             "PidsLimit": 32,
-            "Init": false,
-            "AutoRemove": false,
-            "RestartPolicy": {
-              "Name": "no"
-            },
+            "MemorySwap": 67108864,
             "LogConfig": {
               "Type": "json-file",
               "Config": {
@@ -342,10 +336,16 @@ mod tests {
               },
               {
                 "Type": "volume",
-                "Target": "/b",
-                "Source": "v"
+                "Source": "v",
+                "Target": "/b"
               }
-            ]
+            ],
+            "Init": false,
+            "RestartPolicy": {
+              "Name": "no"
+            },
+            "AutoRemove": false,
+            "NetworkMode": "n1"
           },
           "NetworkingConfig": {
             "EndpointsConfig": {

@@ -311,4 +311,36 @@ mod tests {
             assert_eq!(codes(name), ["bad-name"], "{name}");
         }
     }
+
+    #[test]
+    fn a_stack_is_inside_the_repository_and_its_rights_are_named() {
+        let codes = |compose: &str| {
+            let text = format!(
+                "version: 1\napps: {{ web: {{ source: {{ repo: \"https://git.example.org/web.git\" }}, \
+                 test: {{ compose: {{ {compose} }} }} }} }}\n"
+            );
+            match validate::fleet(text.as_bytes()) {
+                Ok(_) => Vec::new(),
+                Err(problems) => problems.iter().map(|problem| problem.code).collect(),
+            }
+        };
+        for good in [
+            "",
+            "file: compose.yml",
+            "files: [a.yml, deep/b.yml], service: web, profiles: [test], env: { A: 1 }",
+            "allow: [privileged, engine-socket, \"path:/etc/localtime\", \"capability:NET_ADMIN\", \"security-opt:seccomp=unconfined\"]",
+        ] {
+            assert_eq!(codes(good), Vec::<&str>::new(), "{good}");
+        }
+        for (bad, code) in [
+            ("file: ../x.yml", "bad-path"),
+            ("files: [a.yml, /x.yml]", "bad-path"),
+            ("file: a.yml, files: [b.yml]", "one-of"),
+            ("allow: [root]", "bad-right"),
+            ("allow: [\"capability:\"]", "bad-right"),
+            ("allow: [gpu]", "bad-right"),
+        ] {
+            assert_eq!(codes(bad), [code], "{bad}");
+        }
+    }
 }

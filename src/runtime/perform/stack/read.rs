@@ -108,3 +108,35 @@ fn files(tree: &Path, compose: &ComposeTest) -> Result<Vec<String>, Failure> {
     };
     Ok(std::iter::once(base).chain(first(&OVERRIDES)?).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use lowtide_compose::rights::HostRight;
+    use lowtide_core::config::validate;
+
+    /// What a refusal tells people to write, the configuration takes.
+    #[test]
+    fn every_right_that_can_be_given_is_one_of_the_configuration() {
+        let name = || "name".to_owned();
+        for right in [
+            HostRight::Path(name()),
+            HostRight::EngineSocket(name()),
+            HostRight::Privileged,
+            HostRight::Namespace("network"),
+            HostRight::Device(name()),
+            HostRight::Capability(name()),
+            HostRight::Unconfined(name()),
+            HostRight::Volume(name()),
+            HostRight::Network(name()),
+            HostRight::Container(name()),
+            HostRight::Runtime(name()),
+        ] {
+            let text = format!(
+                "version: 1\napps: {{ web: {{ source: {{ repo: \"https://git.example.org/web.git\" }}, \
+                 test: {{ compose: {{ allow: [\"{}\"] }} }} }} }}\n",
+                right.key()
+            );
+            assert!(validate::fleet(text.as_bytes()).is_ok(), "{}", right.key());
+        }
+    }
+}
