@@ -191,6 +191,8 @@ impl Found<'_> {
         for device in list(service, "devices") {
             let source = || device.as_map().and_then(|map| map.get("source")).and_then(Node::scalar);
             let name = device.scalar().or_else(source).unwrap_or_default();
+            // The host's part of `HOST:CONTAINER:PERMISSIONS`.
+            let name = name.split(':').next().unwrap_or_default().to_owned();
             self.add("devices".to_owned(), device, HostRight::Device(name));
         }
         for rule in list(service, "device_cgroup_rules") {
@@ -225,8 +227,9 @@ impl Found<'_> {
         }
         for option in list(service, "security_opt") {
             let text = option.scalar().unwrap_or_default();
-            // These two take rights away.
-            if !text.starts_with("no-new-privileges") && !text.starts_with("label") {
+            // These two take rights away; a label that is disabled gives them.
+            let takes = text.starts_with("no-new-privileges") || text.starts_with("label");
+            if !takes || text.ends_with("disable") {
                 self.add("security_opt".to_owned(), option, HostRight::Unconfined(text));
             }
         }
@@ -267,11 +270,25 @@ fn is_external(map: &Map) -> bool {
 /// It exists already, or its driver decides what it is: `local` with options mounts whatever they name.
 fn is_of_the_host(volume: &Map) -> bool {
     let options = volume.get("driver_opts").and_then(Node::as_map);
-    let is_memory = options
-        .and_then(|map| map.get("type"))
-        .and_then(Node::scalar)
-        .as_deref()
-        == Some("tmpfs");
+    let option = |key: &str| options.and_then(|map| map.get(key)).and_then(Node::scalar);
+    // With `o: bind` the device is mounted, whatever the type says (mount(2), MS_BIND).
+    let plain = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default().trim();
+        [
+            "size",
+            "mode",
+            "uid",
+            "gid",
+            "nr_inodes",
+            "nr_blocks",
+            "noexec",
+            "nosuid",
+            "nodev",
+        ]
+        .contains(&name)
+    };
+    let is_plain = option("o").is_none_or(|text| text.split(',').all(plain));
+    let is_memory = option("type").as_deref() == Some("tmpfs") && is_plain;
     let driver = volume.get("driver").and_then(Node::scalar);
     is_external(volume)
         || driver.is_some_and(|driver| driver != "local")
@@ -308,7 +325,7 @@ services:
     pid: host
     ipc: container:other
     cap_add: [NET_ADMIN, CAP_CHOWN, net_raw]
-    security_opt: [seccomp=unconfined, no-new-privileges]
+    security_opt: [seccomp=unconfined, no-new-privileges, label=disable, \"label:type:x\"]
     devices: [/dev/kvm:/dev/kvm]
     gpus: all
     runtime: nvidia
@@ -323,6 +340,7 @@ services:
       - ext:/ext
       - nfs:/nfs
       - mem:/mem
+      - disguised:/disguised
   b:
     image: x
     networks: [inner, outer]
@@ -332,7 +350,8 @@ volumes:
   named:
   ext: { external: true }
   nfs: { driver_opts: { type: nfs, o: addr=1.2.3.4, device: ':/x' } }
-  mem: { driver_opts: { type: tmpfs, device: tmpfs } }
+  mem: { driver_opts: { type: tmpfs, device: tmpfs, o: \"size=1m,uid=1\" } }
+  disguised: { driver_opts: { type: tmpfs, device: /etc, o: \"size=1m,bind\" } }
 "
         ), @r"
         c.yml:16 services.a.volumes[0]: the engine's socket (/var/run/docker.sock)
@@ -341,18 +360,20 @@ volumes:
         c.yml:19 services.a.volumes[3]: the path ../up of the host
         c.yml:22 services.a.volumes[6]: the volume ext of the host
         c.yml:23 services.a.volumes[7]: the volume nfs of the host
+        c.yml:25 services.a.volumes[9]: the volume disguised of the host
         c.yml:14 services.a.volumes_from: the container c of the host
         c.yml:6 services.a.network_mode: the host's network namespace
         c.yml:7 services.a.pid: the host's pid namespace
         c.yml:8 services.a.ipc: the container other of the host
-        c.yml:11 services.a.devices: the device /dev/kvm:/dev/kvm
+        c.yml:11 services.a.devices: the device /dev/kvm
         c.yml:12 services.a.gpus: a GPU
         c.yml:5 services.a.privileged: privileged mode
         c.yml:9 services.a.cap_add: the capability NET_ADMIN
         c.yml:10 services.a.security_opt: the security option seccomp=unconfined
+        c.yml:10 services.a.security_opt: the security option label=disable
         c.yml:13 services.a.runtime: the runtime nvidia
-        c.yml:28 services.b.deploy.resources.reservations.devices: a GPU
-        c.yml:27 services.b.networks.outer: the network outer of the host
+        c.yml:29 services.b.deploy.resources.reservations.devices: a GPU
+        c.yml:28 services.b.networks.outer: the network outer of the host
         ");
     }
 

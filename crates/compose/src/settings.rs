@@ -111,7 +111,8 @@ fn one(reader: &mut Reader<'_>, out: &mut Settings, key: &str, node: &Node) -> b
         "mem_limit" | "mem_reservation" | "pids_limit" | "cpus" | "cpu_count" => limit(reader, out, key, node),
         "cpuset" => out.host("CpusetCpus", text()),
         "oom_score_adj" => {
-            if let Some(number) = reader.number(node, key) {
+            // Below 0 the host's own processes would be killed before it.
+            if let Some(number) = reader.number(node, key).filter(|number| *number >= 0.0) {
                 out.host("OomScoreAdj", json!(number.round() as i64));
             }
         }

@@ -160,6 +160,9 @@ struct Launch<'a> {
 
 impl Launch<'_> {
     async fn sidecar(&mut self, service: &Service, log: &mut StageLog<'_>) -> Result<(), Stop> {
+        if service.image == Image::Candidate {
+            log.note(&format!("sidecar {}: the image under test", service.name));
+        }
         let id = self.create(service, Kind::Sidecar, log).await?;
         ready::begin(self.environment, &id, &Role::Sidecar(service.name.clone())).await
     }
@@ -245,10 +248,13 @@ impl Launch<'_> {
         Err(Failure::new(FailureKind::SidecarFailed, what).with_excerpt(log).into())
     }
 
-    /// A sidecar that has ended badly and that nobody starts again breaks the test, though nobody waited for it.
+    /// A service of a stack that has ended badly and that nobody starts again breaks the test, though nobody waited for it. (Sidecars of the
+    /// configuration have a rule of their own, which may be to end so.)
     async fn all_run(&self) -> Result<(), Stop> {
         let sidecars = self.setup.stack.before.iter().chain(&self.setup.stack.after);
-        for service in sidecars.filter(|service| service.restart == Restart::Never) {
+        let is_judged =
+            |service: &&Service| service.restart == Restart::Never && !self.setup.rules.contains_key(&service.name);
+        for service in sidecars.filter(is_judged) {
             let Some(id) = self.containers.get(&service.name) else {
                 continue;
             };

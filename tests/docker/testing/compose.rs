@@ -180,6 +180,7 @@ services:
   web: { build: ., command: sleep 1000, depends_on: [tool, worker, inline] }
   worker: { build: ., command: sh -c 'mkdir /s; cp /mark /s/x; exec httpd -f -p 80 -h /s' }
   tool: { build: { context: tool, args: { WORD: "${GIVEN}" } } }
+  aside: { build: { context: tool, dockerfile: ../Dockerfile.aside }, command: httpd -f -p 80 -h /s }
   inline: { build: { context: ., dockerfile_inline: "FROM lowtide-test/busybox:1\nRUN mkdir /s\nCOPY one.txt /s/x\n" }, command: httpd -f -p 80 -h /s }
 "#;
     let files = [
@@ -188,12 +189,15 @@ services:
             "tool/Dockerfile",
             "FROM lowtide-test/busybox:1\nARG WORD\nRUN mkdir /s && echo \"$WORD\" > /s/x\nCMD [\"httpd\", \"-f\", \"-p\", \"80\", \"-h\", \"/s\"]\n",
         ),
+        ("Dockerfile.aside", "FROM lowtide-test/busybox:1\nCOPY word /s/x\n"),
+        ("tool/word", "aside\n"),
         ("one.txt", "one\n"),
     ];
     let steps = vec![
         exec("test \"$(wget -qO - http://tool/x)\" = given"),
         exec("test \"$(wget -qO - http://inline/x)\" = one"),
         exec("test \"$(wget -qO - http://worker/x)\" = mark"),
+        exec("test \"$(wget -qO - http://aside/x)\" = aside"),
     ];
     let built = || docker(&["images", "-q", "--filter", "label=io.lowtide.stack"], "");
     let mut attempt = composed(up(), steps, &files);

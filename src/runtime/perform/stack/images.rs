@@ -171,11 +171,18 @@ fn context(tree: &Path, build: &Build) -> Result<BuildContext, Failure> {
             (INLINE.to_owned(), text.clone(), vec![(INLINE.to_owned(), bytes)])
         }
         Dockerfile::File(file) => {
-            let bytes = tree::bytes(&dir, file, MAX_DOCKERFILE)?.ok_or_else(|| {
+            let path = format!("{}/{file}", build.context);
+            let bytes = tree::bytes(tree, path.trim_start_matches('/'), MAX_DOCKERFILE)?.ok_or_else(|| {
                 let detail = format!("{file} is not in {}", shown(&build.context));
                 Failure::new(FailureKind::DockerfileMissing, detail)
             })?;
-            (file.clone(), String::from_utf8_lossy(&bytes).into_owned(), Vec::new())
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            // It may stand outside the folder that is built.
+            if file.split('/').any(|part| part == "..") {
+                (INLINE.to_owned(), text, vec![(INLINE.to_owned(), Bytes::from(bytes))])
+            } else {
+                (file.clone(), text, Vec::new())
+            }
         }
     };
     // What cannot be read here the builder refuses with better words; only logins are looked for.
