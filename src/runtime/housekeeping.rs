@@ -3,6 +3,7 @@
 use super::bot::Bot;
 use super::kinds::adopted;
 use super::past;
+use super::perform::stack::images;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -57,23 +58,32 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     // journal has the run of everything listed.
     let directories = run_directories(&bot.state.join("runs"));
     let mut listed = Vec::new();
+    let mut stacks: Vec<(&Engine, RunId, ImageId)> = Vec::new();
     for (host, engine) in fleet.engines() {
         match images_of(engine).await {
             Ok(images) => listed.push((host.clone(), engine, images)),
             Err(error) => warn!(%host, %error, "its images cannot be listed"),
         }
+        let built = images::built(engine, &bot.instance).await;
+        let of_run = |(run, image): (String, ImageId)| Some((engine, run.parse().ok()?, image));
+        stacks.extend(built.into_iter().filter_map(of_run));
     }
     let journal = past::forget(&bot.store, &retention, &app_states(bot), now).await?;
     let images = listed.iter().flat_map(|(_, _, (images, _))| images);
     let found = images.map(|(image, _)| image.run);
     let found = found.chain(directories.iter().map(|directory| directory.run));
+    let found = found.chain(stacks.iter().map(|(_, run, _)| *run));
     let Known { open, ended } = bot.store.known_runs(found.collect()).await?;
     let gone = retention::directories(&directories, &open, &ended, retention.logs);
+    for (engine, _, image) in stacks.iter().filter(|(_, run, _)| !open.contains(run)) {
+        images::remove(engine, image).await;
+    }
     for run in &gone {
         remove(&bot.run_directory(*run));
     }
     for run in ended.iter().filter(|run| !gone.contains(run)) {
         remove(&bot.run_directory(*run).join("source"));
+        remove(&bot.run_directory(*run).join("stack"));
     }
     if journal.streams + gone.len() > 0 {
         info!(

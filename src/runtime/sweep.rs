@@ -27,10 +27,12 @@ pub async fn run(bot: &Bot, state: &RunState) {
         Ok(_) => {}
         Err(error) => warn!(%error, "leftovers of an earlier attempt could not be removed yet"),
     }
-    let source = bot.run_directory(state.id).join("source");
-    if source.exists()
-        && let Err(error) = std::fs::remove_dir_all(&source)
-    {
-        warn!(%error, "an old work tree could not be removed yet");
+    for tree in ["source", "stack"] {
+        let tree = bot.run_directory(state.id).join(tree);
+        if tree.exists()
+            && let Err(error) = std::fs::remove_dir_all(&tree)
+        {
+            warn!(%error, "an old work tree could not be removed yet");
+        }
     }
 }

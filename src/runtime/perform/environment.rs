@@ -124,7 +124,7 @@ impl TestEnvironment<'_> {
             Err(error) => tracing::warn!(%error, "leftovers of the test stay until the next sweep"),
         }
         if matches!(self.policy().map(|test| &test.how), Some(TestSetup::Compose(_))) {
-            images::remove(self).await;
+            images::remove_built(self).await;
         }
     }
 }

@@ -14,7 +14,7 @@ pub mod resolve;
 pub(in crate::runtime) mod room;
 pub mod run;
 mod running;
-mod stack;
+pub(in crate::runtime) mod stack;
 mod stage_log;
 pub mod test;
 pub mod testing;

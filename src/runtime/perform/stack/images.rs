@@ -3,6 +3,7 @@
 use super::tree::{self, Found};
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
+use crate::clients::engine::connect::Engine;
 use crate::clients::engine::context::Limits;
 use crate::clients::engine::error::EngineError;
 use crate::runtime::perform::build::aside;
@@ -20,6 +21,8 @@ use std::path::Path;
 
 /// On images that are built for one test, with the run; they go with it.
 const LABEL: &str = "io.lowtide.stack";
+/// Whose they are.
+const INSTANCE: &str = "io.lowtide.instance";
 /// Where an inline Dockerfile is put in its context: no file of the repository is called so.
 const INLINE: &str = ".lowtide.inline.Dockerfile";
 /// Bytes of a Dockerfile that are read for its bases.
@@ -58,25 +61,47 @@ pub(in crate::runtime::perform) async fn bring(
 }
 
 /// Removes what was built for this run.
-pub(in crate::runtime::perform) async fn remove(environment: &TestEnvironment<'_>) {
-    let images = match environment
-        .engine
-        .list_images(&format!("{LABEL}={}", run(environment)))
-        .await
-    {
-        Ok(images) => images,
-        Err(error) => return tracing::warn!(%error, "images of the test's stack were not looked for"),
-    };
-    for image in images {
-        if let Err(error) = environment.engine.remove_image(image.id.as_str()).await {
-            tracing::warn!(%error, image = image.id.short(), "an image of the test's stack could not be removed");
+pub(in crate::runtime::perform) async fn remove_built(environment: &TestEnvironment<'_>) {
+    let instance = environment.labels.get(INSTANCE).cloned().unwrap_or_default();
+    let own = run(environment);
+    for (built, image) in built(environment.engine, &instance).await {
+        if built == own {
+            remove(environment.engine, &image).await;
         }
+    }
+}
+
+/// The images that tests of this instance have built beside their candidates, with their runs. They go with their run; a kill may have
+/// left some.
+pub(in crate::runtime) async fn built(engine: &Engine, instance: &str) -> Vec<(String, ImageId)> {
+    let images = match engine.list_images(LABEL).await {
+        Ok(images) => images,
+        Err(error) => {
+            tracing::warn!(%error, "images of stacks were not looked for");
+            return Vec::new();
+        }
+    };
+    let ours = images
+        .into_iter()
+        .filter(|image| image.labels.get(INSTANCE).is_some_and(|own| own == instance));
+    ours.filter_map(|image| Some((image.labels.get(LABEL)?.clone(), image.id)))
+        .collect()
+}
+
+pub(in crate::runtime) async fn remove(engine: &Engine, image: &ImageId) {
+    if let Err(error) = engine.remove_image(image.as_str()).await {
+        tracing::warn!(%error, image = image.short(), "an image of a stack could not be removed");
     }
 }
 
 fn run(environment: &TestEnvironment<'_>) -> String {
     let label = environment.labels.get(lowtide_core::decide::labels::RUN);
     label.cloned().unwrap_or_default()
+}
+
+fn labels(environment: &TestEnvironment<'_>) -> BTreeMap<String, String> {
+    let instance = environment.labels.get(INSTANCE).cloned().unwrap_or_default();
+    BTreeMap::from([(LABEL.to_owned(), run(environment)), (INSTANCE.to_owned(), instance)])
 }
 
 fn shown(context: &str) -> String {
@@ -130,7 +155,7 @@ async fn build(
         tag: format!("lowtide-stack/{}:{id}", app.name),
         args: build.args.clone(),
         target: build.target.clone(),
-        labels: BTreeMap::from([(LABEL.to_owned(), run(environment))]),
+        labels: labels(environment),
         timeout: app.build().timeout.unsigned_abs(),
         nocache: false,
         pull: false,
