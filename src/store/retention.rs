@@ -101,7 +101,7 @@ impl Store {
             let (some, past) = (some.to_vec(), past.clone());
             self.write(move |transaction| {
                 for content in &some {
-                    // What was stored anew meanwhile stays.
+                    // An entry that was stored again since then stays.
                     evidence::delete(transaction, sql::DELETE_EVIDENCE, [content, &past])?;
                 }
                 Ok(())

@@ -55,7 +55,7 @@ impl Loader<'_> {
         if chain.contains(&here) {
             chain.push(here);
             let (place, chain) = (extends.place, chain.join(" → "));
-            return Err(LoadError::Circle { place, chain });
+            return Err(LoadError::Cycle { place, chain });
         }
         chain.push(here);
         let part = |key: &str| extends.as_map().and_then(|map| map.get(key)).and_then(Node::scalar);

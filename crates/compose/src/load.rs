@@ -10,7 +10,7 @@ use crate::value::{Map, Node, Place, Value};
 use crate::yaml::{self, YamlError};
 use std::collections::BTreeMap;
 
-/// Files that one project may read, so that a circle of a kind nobody thought of ends.
+/// Files that one project may read: the bound that ends a cycle which no other check finds.
 const MAX_FILES: usize = 100;
 
 /// What a path inside the repository holds; `None`: nothing is there. The path has no `.` and no `..`.
@@ -72,8 +72,8 @@ pub enum LoadError {
         base: String,
         file: String,
     },
-    #[error("{place}: {chain} is a circle")]
-    Circle { place: Place, chain: String },
+    #[error("{place}: {chain} is a cycle")]
+    Cycle { place: Place, chain: String },
     #[error("{place}: {path}: {problem}")]
     Canonical {
         place: Place,
@@ -284,7 +284,7 @@ impl Loader<'_> {
             if let Some(known) = paths.iter().find(|path| above.contains(path)) {
                 let chain = above.iter().chain([known]).cloned().collect::<Vec<_>>().join(" → ");
                 let place = include.place.clone();
-                return Err(LoadError::Circle { place, chain });
+                return Err(LoadError::Cycle { place, chain });
             }
             let folder = match part("project_directory").and_then(Node::scalar) {
                 Some(folder) => join(here, &folder)?,
@@ -501,10 +501,10 @@ mod tests {
         .map(|files| shown(files))
         .collect();
         insta::assert_snapshot!(table.join("\n"), @r"
-        a.yml:1: compose.yml → a.yml → compose.yml is a circle
+        a.yml:1: compose.yml → a.yml → compose.yml is a cycle
         compose.yml:1: https://example.org/c.yml is on another machine; only files of the repository are read
         ../c.yml leads out of the repository
-        compose.yml:1: a in compose.yml → b in compose.yml → a in compose.yml is a circle
+        compose.yml:1: a in compose.yml → b in compose.yml → a in compose.yml is a cycle
         compose.yml:1: service a extends b, which compose.yml does not have
         compose.yml:1: service a extends b, which c.yml does not have
         compose.yml:1: services.a.image: the variable X is required: give it

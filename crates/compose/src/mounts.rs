@@ -209,8 +209,8 @@ fn mode(node: &Node) -> Option<u32> {
 fn content(reader: &mut Reader<'_>, resource: &Node, key: &str) -> Option<Content> {
     let part = |key: &str| resource.as_map().and_then(|map| map.get(key));
     if let Some(file) = part("file") {
-        if let Value::Path(path) = &file.value {
-            return Some(Content::Repository(path.clone()));
+        if let Some(path) = file.as_path() {
+            return Some(Content::Repository(path.to_owned()));
         }
         reader.refuse(
             file,

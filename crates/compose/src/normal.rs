@@ -111,20 +111,10 @@ fn environment(
         let part = |key: &str| file.as_map().and_then(|map| map.get(key));
         let Some(path) = part("path") else { continue };
         let optional = part("required").is_some_and(|it| it.value == Value::Bool(false));
-        let found = match &path.value {
-            Value::Path(path) => env_file(path, &known, !optional)?,
-            Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Map(_) => {
-                return Err(LoadError::Outside {
-                    path: path.scalar().unwrap_or_default(),
-                });
-            }
+        let outside = || LoadError::Outside {
+            path: path.scalar().unwrap_or_default(),
         };
+        let found = env_file(path.as_path().ok_or_else(outside)?, &known, !optional)?;
         let Some(found) = found else {
             if optional {
                 continue;

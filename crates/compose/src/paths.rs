@@ -1,5 +1,5 @@
-//! Paths of a compose file as paths of the repository: `./x` is inside it; what leads out of it stays as it was written, for whoever
-//! decides about rights.
+//! Paths of a compose file as paths of the repository. A path that leads out of it stays as it was written: it is a right of the host
+//! (`rights.rs`).
 
 use crate::load::{LoadError, join};
 use crate::value::{Node, Value};

@@ -133,7 +133,7 @@ impl Found<'_> {
     }
 
     fn mounts(&mut self, service: &Map, top: &Map) {
-        for (at, mount) in list(service, "volumes").iter().enumerate() {
+        for (at, mount) in list(service, "volumes").into_iter().enumerate() {
             let part = |key: &str| mount.as_map().and_then(|map| map.get(key));
             let (kind, source) = (part("type").and_then(Node::scalar), part("source"));
             let (Some(kind), Some(source)) = (kind, source) else {
@@ -152,7 +152,7 @@ impl Found<'_> {
                     }
                 }
                 ("npipe" | "cluster", _) => {
-                    self.add(key, mount, HostRight::Volume(source.scalar().unwrap_or_default()))
+                    self.add(key, mount, HostRight::Volume(source.scalar().unwrap_or_default()));
                 }
                 _ => {}
             }
@@ -259,8 +259,15 @@ impl Found<'_> {
     }
 }
 
-fn list<'a>(service: &'a Map, key: &str) -> &'a [Node] {
-    service.get(key).and_then(Node::as_list).unwrap_or_default()
+/// The items of a list; of one text, that text: what asks for a right is found in either form.
+fn list<'a>(service: &'a Map, key: &str) -> Vec<&'a Node> {
+    let Some(node) = service.get(key) else {
+        return Vec::new();
+    };
+    match node.as_list() {
+        Some(items) => items.iter().collect(),
+        None => vec![node],
+    }
 }
 
 fn is_external(map: &Map) -> bool {
@@ -374,6 +381,19 @@ volumes:
         c.yml:13 services.a.runtime: the runtime nvidia
         c.yml:29 services.b.deploy.resources.reservations.devices: a GPU
         c.yml:28 services.b.networks.outer: the network outer of the host
+        ");
+    }
+
+    /// Compose wants lists here. Whatever else is written must not bring a right unseen.
+    #[test]
+    fn a_right_in_one_text_is_a_right() {
+        let text = "services: { a: { image: x, cap_add: SYS_ADMIN, security_opt: seccomp=unconfined, devices: /dev/kvm, device_cgroup_rules: \"c 1:3 rmw\", volumes_from: \"container:c\" } }\n";
+        insta::assert_snapshot!(shown(text), @r"
+        c.yml:1 services.a.volumes_from: the container c of the host
+        c.yml:1 services.a.devices: the device /dev/kvm
+        c.yml:1 services.a.device_cgroup_rules: the device c 1:3 rmw
+        c.yml:1 services.a.cap_add: the capability SYS_ADMIN
+        c.yml:1 services.a.security_opt: the security option seccomp=unconfined
         ");
     }
 

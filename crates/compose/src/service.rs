@@ -180,7 +180,7 @@ pub(crate) fn read(name: &str, node: &Node, image: Image, around: &Around<'_>) -
     let mounts = mounts::volumes(&mut reader, map);
     let mut files = mounts::references(&mut reader, map, "secrets");
     files.extend(mounts::references(&mut reader, map, "configs"));
-    let connection = connection(map);
+    let connection = connection(&mut reader, map);
     let depends_on = depends_on(&mut reader, map, around.active);
     let restart = restart(&mut reader, map);
     let healthcheck = map.get("healthcheck").and_then(|node| healthcheck(&mut reader, node));
@@ -312,21 +312,13 @@ pub(crate) fn image(name: &str, node: &Node) -> Result<Image, Refused> {
     };
     for (key, node) in &parts.0 {
         match key.as_str() {
-            "context" => match &node.value {
-                Value::Path(path) => out.context.clone_from(path),
-                Value::Null
-                | Value::Bool(_)
-                | Value::Int(_)
-                | Value::Float(_)
-                | Value::Text(_)
-                | Value::List(_)
-                | Value::Map(_) => {
-                    refusals.push(refused(
-                        node,
-                        ".build.context",
-                        "is not in the repository; only its own folders are built",
-                    ));
-                }
+            "context" => match node.as_path() {
+                Some(path) => path.clone_into(&mut out.context),
+                None => refusals.push(refused(
+                    node,
+                    ".build.context",
+                    "is not in the repository; only its own folders are built",
+                )),
             },
             "dockerfile" => out.dockerfile = Dockerfile::File(node.scalar().unwrap_or_default()),
             "dockerfile_inline" => out.dockerfile = Dockerfile::Inline(node.scalar().unwrap_or_default()),
@@ -355,19 +347,23 @@ pub(crate) fn image(name: &str, node: &Node) -> Result<Image, Refused> {
     }
 }
 
-fn connection(map: &Map) -> Connection {
-    let mode = map.get("network_mode").and_then(Node::scalar).unwrap_or_default();
-    match mode.as_str() {
-        "" | "default" => {}
-        "none" => return Connection::None,
-        "bridge" => return Connection::Bridge,
-        "host" => return Connection::Host,
-        mode => {
-            if let Some(service) = mode.strip_prefix("service:") {
-                return Connection::Of(service.to_owned());
-            }
-            if let Some(container) = mode.strip_prefix("container:") {
-                return Connection::Container(container.to_owned());
+fn connection(reader: &mut Reader<'_>, map: &Map) -> Connection {
+    if let Some(node) = map.get("network_mode") {
+        let mode = node.scalar().unwrap_or_default();
+        match (mode.as_str(), mode.split_once(':')) {
+            ("", _) => {}
+            ("none", _) => return Connection::None,
+            ("bridge" | "default", _) => return Connection::Bridge,
+            ("host", _) => return Connection::Host,
+            (_, Some(("service", service))) => return Connection::Of(service.to_owned()),
+            (_, Some(("container", container))) => return Connection::Container(container.to_owned()),
+            _ => {
+                reader.refuse(
+                    node,
+                    "network_mode",
+                    format!("is {mode}; name the network under networks"),
+                );
+                return Connection::None;
             }
         }
     }

@@ -4,9 +4,6 @@ use crate::service::{Reader, list_of};
 use crate::value::{Map, Node, Value};
 use serde_json::{Map as Json, Value as J, json};
 
-/// Labels that only lowtide may give: its clean-up goes by them.
-const OURS: &str = "io.lowtide.";
-
 /// All settings that need no names of other containers. What has no effect in a test is left out; what is not known is refused.
 pub(crate) fn read(reader: &mut Reader<'_>, service: &Map) -> Json<String, J> {
     let mut out = Settings::default();
@@ -69,7 +66,6 @@ fn one(reader: &mut Reader<'_>, out: &mut Settings, key: &str, node: &Node) -> b
                 out.container("StopTimeout", grace.as_secs());
             }
         }
-        "labels" => labels(reader, out, node),
         "init" => out.host("Init", node.is_true()),
         "privileged" => out.host("Privileged", node.is_true()),
         "read_only" => out.host("ReadonlyRootfs", node.is_true()),
@@ -167,9 +163,10 @@ fn is_read_elsewhere(key: &str) -> bool {
     KEYS.contains(&key)
 }
 
-/// Keys that change nothing for a test: what is published, where the log goes, how an image is looked for.
+/// Keys that change nothing for a test: what is published, where the log goes, how an image is looked for. Labels are among them: by them a
+/// proxy would send the users of production to a test, and a rollout would take a test's container for one of its targets.
 fn is_of_no_effect(reader: &mut Reader<'_>, key: &str) -> bool {
-    const SILENT: [&str; 12] = [
+    const SILENT: [&str; 13] = [
         "ports",
         "expose",
         "logging",
@@ -180,6 +177,7 @@ fn is_of_no_effect(reader: &mut Reader<'_>, key: &str) -> bool {
         "develop",
         "annotations",
         "label_file",
+        "labels",
         "memswap_limit",
         "gpus",
     ];
@@ -204,17 +202,6 @@ fn is_of_no_effect(reader: &mut Reader<'_>, key: &str) -> bool {
         reader.note(key, "has no effect in a test");
     }
     is_said || SILENT.contains(&key)
-}
-
-fn labels(reader: &mut Reader<'_>, out: &mut Settings, node: &Node) {
-    let mut labels = Json::new();
-    for (name, value) in node.as_map().map_or(&[][..], |map| &map.0) {
-        if name.starts_with(OURS) {
-            reader.refuse(value, &format!("labels.{name}"), "is a label that only lowtide gives");
-        }
-        labels.insert(name.clone(), J::String(value.scalar().unwrap_or_default()));
-    }
-    out.container("Labels", labels);
 }
 
 fn device(node: &Node) -> J {

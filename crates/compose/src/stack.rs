@@ -5,7 +5,7 @@ use crate::mounts::Source;
 use crate::refusal::{Refusal, Refused};
 use crate::rights::{self, HostRight};
 use crate::service::{self, Around, Condition, Image, Service};
-use crate::value::{Map, Node, Place, Value};
+use crate::value::{Map, Node, Place};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a test runs of a project.
@@ -77,8 +77,8 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
     let all = top.get("services").and_then(Node::as_map).unwrap_or(&nothing);
     let tested = tested(all, choice)?;
     let active = active(all, &tested, choice.profiles);
-    let mut refusals: Vec<Refusal> = sections(top);
-    refusals.extend(misnamed(all));
+    let mut refusals: Vec<Refusal> = unknown_sections(top);
+    refusals.extend(bad_names(all));
     let wanted = rights::wanted(&project.root).into_iter();
     let wanted = wanted.filter(|wanted| active.contains(&wanted.service));
     refusals.extend(
@@ -116,9 +116,9 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
             Err(Refused(more)) => refusals.extend(more),
         }
     }
-    refusals.extend(nowhere(top, all, &services));
+    refusals.extend(undefined_networks(top, all, &services));
     refusals.extend(never_completed(all, &services, &tested));
-    refusals.extend(twice(all, &services));
+    refusals.extend(shared_names(all, &services));
     if !refusals.is_empty() {
         refusals.sort_by_key(|refusal| refusal.place.as_ref().map(|place| (place.file.clone(), place.line)));
         return Err(Refused(refusals));
@@ -137,7 +137,7 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
 
 /// Named; else the one whose image is the app's; else the one that the app's Dockerfile builds, or the only one that is built.
 fn tested(all: &Map, choice: &Choice<'_>) -> Result<String, Refusal> {
-    let nowhere = |problem: String| Refusal {
+    let unplaced = |problem: String| Refusal {
         place: None,
         path: "services".to_owned(),
         problem,
@@ -145,7 +145,7 @@ fn tested(all: &Map, choice: &Choice<'_>) -> Result<String, Refusal> {
     let names: Vec<&str> = all.0.iter().map(|(name, _)| name.as_str()).collect();
     if let Some(name) = choice.service {
         let gone = || {
-            nowhere(format!(
+            unplaced(format!(
                 "the service under test, {name}, is not there; there are {}",
                 names.join(", ")
             ))
@@ -165,7 +165,7 @@ fn tested(all: &Map, choice: &Choice<'_>) -> Result<String, Refusal> {
             [] => {}
             [one] => return Ok(one.to_owned()),
             [..] => {
-                return Err(nowhere(format!(
+                return Err(unplaced(format!(
                     "{} could be the one that is tested; say which: `test.compose.service`",
                     found.join(", ")
                 )));
@@ -173,9 +173,9 @@ fn tested(all: &Map, choice: &Choice<'_>) -> Result<String, Refusal> {
         }
     }
     if names.is_empty() {
-        return Err(nowhere("there is none".to_owned()));
+        return Err(unplaced("there is none".to_owned()));
     }
-    Err(nowhere(format!(
+    Err(unplaced(format!(
         "none of {} is built or has the app's image; say which one is tested: `test.compose.service`",
         names.join(", ")
     )))
@@ -193,14 +193,14 @@ fn has_image(node: &Node, choice: &Choice<'_>) -> bool {
 
 fn is_built_by(node: &Node, dockerfile: &str) -> bool {
     let Some(build) = part(node, "build") else { return false };
-    let context = match part(&build, "context").map(|context| context.value) {
-        Some(Value::Path(path)) => path,
-        Some(_) | None => return false,
+    let context = part(&build, "context");
+    let Some(context) = context.as_ref().and_then(Node::as_path) else {
+        return false;
     };
     let own = part(&build, "dockerfile")
         .and_then(|file| file.scalar())
         .unwrap_or_default();
-    crate::load::join(&context, &own).is_ok_and(|path| path == dockerfile)
+    crate::load::join(context, &own).is_ok_and(|path| path == dockerfile)
 }
 
 /// The image under test is what it runs: it has no other one, or the app's Dockerfile builds it.
@@ -245,8 +245,8 @@ fn active(all: &Map, tested: &str, profiles: &[String]) -> BTreeSet<String> {
     active
 }
 
-/// Top-level keys that nobody here knows.
-fn sections(top: &Map) -> Vec<Refusal> {
+/// Top-level keys that lowtide does not know.
+fn unknown_sections(top: &Map) -> Vec<Refusal> {
     let known = [
         "version", "name", "services", "networks", "volumes", "configs", "secrets",
     ];
@@ -265,7 +265,7 @@ fn place(all: &Map, service: &str) -> Option<Place> {
 }
 
 /// Networks that a service names and the project does not have.
-fn nowhere(top: &Map, all: &Map, services: &[Service]) -> Vec<Refusal> {
+fn undefined_networks(top: &Map, all: &Map, services: &[Service]) -> Vec<Refusal> {
     let networks = top.get("networks").and_then(Node::as_map);
     let of = |service: &Service| {
         let unknown = service.connection.networks().iter();
@@ -281,7 +281,7 @@ fn nowhere(top: &Map, all: &Map, services: &[Service]) -> Vec<Refusal> {
 }
 
 /// A service's name is a host name on its networks (Compose Specification, *services*).
-fn misnamed(all: &Map) -> Vec<Refusal> {
+fn bad_names(all: &Map) -> Vec<Refusal> {
     let is_name = |name: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         (1..=63).contains(&name.len()) && name.chars().all(known)
@@ -304,7 +304,7 @@ fn never_completed(all: &Map, services: &[Service], tested: &str) -> Vec<Refusal
 }
 
 /// Two services that would answer to one name.
-fn twice(all: &Map, services: &[Service]) -> Vec<Refusal> {
+fn shared_names(all: &Map, services: &[Service]) -> Vec<Refusal> {
     let mut known: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     let mut out = Vec::new();
     for service in services {
@@ -373,11 +373,11 @@ fn order(services: Vec<Service>, tested: &str, all: &Map) -> Result<(Vec<Service
     while !rest.is_empty() {
         let is_there = |name: &String| sorted.iter().any(|service| service.name == *name);
         let Some(at) = rest.iter().position(|service| service.depends_on.keys().all(is_there)) else {
-            let circle: Vec<&str> = rest.iter().map(|service| service.name.as_str()).collect();
+            let cycle: Vec<&str> = rest.iter().map(|service| service.name.as_str()).collect();
             return Err(Refused(vec![Refusal {
-                place: place(all, circle[0]),
-                path: format!("services.{}.depends_on", circle[0]),
-                problem: format!("{} wait for each other", circle.join(", ")),
+                place: place(all, cycle[0]),
+                path: format!("services.{}.depends_on", cycle[0]),
+                problem: format!("{} wait for each other", cycle.join(", ")),
             }]));
         };
         sorted.push(rest.remove(at));

@@ -1,7 +1,5 @@
 //! Variables in values: `$NAME`, `${NAME}`, defaults, replacements and required ones (Compose Specification, *Interpolation*).
 
-use std::fmt::Write as _;
-
 /// Expressions inside one another; real files nest two or three.
 const MAX_DEPTH: usize = 16;
 /// Characters of one value after interpolation. Defaults can repeat, so a short text can ask for a long one.
@@ -152,18 +150,6 @@ fn closing(inside: &str) -> Option<usize> {
     inside.rfind('}')
 }
 
-/// Names without a value, as a warning for people.
-#[must_use]
-pub fn unset_warning(names: &[String]) -> Option<String> {
-    let (first, others) = names.split_first()?;
-    let mut text = format!("no value for {first}");
-    for name in others {
-        let _ = write!(text, ", {name}");
-    }
-    text.push_str(": each is read as empty");
-    Some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +165,7 @@ mod tests {
         let mut unset = Vec::new();
         match interpolate(text, &lookup, &mut unset) {
             Ok(text) if unset.is_empty() => text,
-            Ok(text) => format!("{text} ({})", unset_warning(&unset).unwrap()),
+            Ok(text) => format!("{text} (unset: {})", unset.join(", ")),
             Err(error) => format!("error: {error}"),
         }
     }
@@ -225,7 +211,7 @@ mod tests {
         a$ b$ → a$ b$
         $1 → $1
         [${EMPTY}] → []
-        [${NONE}][$NONE][$OTHER] → [][][] (no value for NONE, OTHER: each is read as empty)
+        [${NONE}][$NONE][$OTHER] → [][][] (unset: NONE, OTHER)
         ${EMPTY-d} → 
         ${EMPTY:-d} → d
         ${NONE-d} → d

@@ -119,6 +119,21 @@ impl Node {
         }
     }
 
+    /// A path inside the repository.
+    #[must_use]
+    pub fn as_path(&self) -> Option<&str> {
+        match &self.value {
+            Value::Path(path) => Some(path),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => None,
+        }
+    }
+
     /// `true`, and nothing else.
     #[must_use]
     pub fn is_true(&self) -> bool {

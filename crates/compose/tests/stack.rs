@@ -168,7 +168,7 @@ services:
     cap_add: [SYS_ADMIN]
     volumes: ["/var/run/docker.sock:/var/run/docker.sock", "nowhere:/x", { type: bind, source: ./a, target: relative }]
     secrets: [gone, outside, external]
-    labels: { io.lowtide.instance: other }
+    network_mode: prod_net
     mem_limit: much
     stop_grace_period: soon
     restart: sometimes
@@ -189,7 +189,7 @@ models: { x: }
     compose.yml:8: services.web.volumes[1]: the volume nowhere is not under volumes
     compose.yml:8: services.web.volumes[2]: has the target `relative`, which is no absolute path
     compose.yml:9: services.web.secrets[0]: gone is not under secrets
-    compose.yml:10: services.web.labels.io.lowtide.instance: is a label that only lowtide gives
+    compose.yml:10: services.web.network_mode: is prod_net; name the network under networks
     compose.yml:11: services.web.mem_limit: is not a size such as 512m
     compose.yml:12: services.web.stop_grace_period: is not a duration such as 1m30s
     compose.yml:13: services.web.restart: is sometimes, which Compose does not know

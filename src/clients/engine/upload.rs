@@ -46,7 +46,7 @@ impl Engine {
     /// # Errors
     /// As the engine refuses, for example into a read-only root.
     pub async fn upload_files(&self, id: &str, files: &[Upload]) -> Result<(), EngineError> {
-        let archive = archive(files).map_err(|source| EngineError::Unreadable {
+        let archive = archive(files, 0).map_err(|source| EngineError::Unreadable {
             what: "files for a container".to_owned(),
             source: Box::new(source),
         })?;
@@ -62,7 +62,11 @@ impl Engine {
     }
 }
 
-fn archive(files: &[Upload]) -> std::io::Result<Vec<u8>> {
+/// The files as a tar archive for `/`; `mtime` in seconds since 1970.
+///
+/// # Errors
+/// A path that no archive can have.
+pub fn archive(files: &[Upload], mtime: u64) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     for file in files {
         let mut header = tar::Header::new_gnu();
@@ -71,6 +75,7 @@ fn archive(files: &[Upload]) -> std::io::Result<Vec<u8>> {
         header.set_mode(file.mode);
         header.set_uid(file.uid);
         header.set_gid(file.gid);
+        header.set_mtime(mtime);
         let path = file.path.trim_start_matches('/');
         tar.append_data(&mut header, path, file.bytes.as_slice())?;
     }

@@ -164,7 +164,7 @@ impl Launch<'_> {
             log.note(&format!("sidecar {}: the image under test", service.name));
         }
         let id = self.create(service, Kind::Sidecar, log).await?;
-        ready::begin(self.environment, &id, &Role::Sidecar(service.name.clone())).await
+        ready::start_only(self.environment, &id, &Role::Sidecar(service.name.clone())).await
     }
 
     async fn tested(&mut self, log: &mut StageLog<'_>) -> Result<(), Stop> {
@@ -225,9 +225,11 @@ impl Launch<'_> {
             timeout: self.test.ready.timeout,
         };
         match (self.setup.rules.get(name), condition) {
-            (Some(rule), _) => ready::begun(self.environment, &id, &role, rule, log).await.map(drop),
+            (Some(rule), _) => ready::until_ready(self.environment, &id, &role, rule, log)
+                .await
+                .map(drop),
             (None, Condition::Started) => Ok(()),
-            (None, Condition::Healthy) => ready::begun(self.environment, &id, &role, &healthy(), log)
+            (None, Condition::Healthy) => ready::until_ready(self.environment, &id, &role, &healthy(), log)
                 .await
                 .map(drop),
             (None, Condition::Completed) => self.completed(name, &id).await,
@@ -248,8 +250,8 @@ impl Launch<'_> {
         Err(Failure::new(FailureKind::SidecarFailed, what).with_excerpt(log).into())
     }
 
-    /// A service of a stack that has ended badly and that nobody starts again breaks the test, though nobody waited for it. (Sidecars of the
-    /// configuration have a rule of their own, which may be to end so.)
+    /// A service of a stack that has exited with another code than 0, and that the engine does not restart, fails the test, also where no
+    /// service depends on it. Sidecars of the configuration are not judged here: each has its own `ready`, which may be such an exit.
     async fn all_run(&self) -> Result<(), Stop> {
         let sidecars = self.setup.stack.before.iter().chain(&self.setup.stack.after);
         let is_judged =
@@ -276,8 +278,8 @@ impl Launch<'_> {
             env.extend(environment.app.env.clone());
             env.extend(self.test.env.clone());
         }
-        // The testing tools are installed at launch, and a sidecar may be starting until somebody gives up waiting: a health check that
-        // fails until then says nothing.
+        // The testing tools are installed at launch, and a sidecar may be starting until its timeout: a health check that fails until then
+        // says nothing.
         let rule = self.setup.rules.get(&service.name).map(|rule| rule.timeout);
         let awaited = self
             .setup

@@ -31,18 +31,18 @@ pub(super) async fn start(
     rule: &Ready,
     log: &mut StageLog<'_>,
 ) -> Result<Duration, Stop> {
-    begin(environment, id, role).await?;
-    begun(environment, id, role, rule, log).await
+    start_only(environment, id, role).await?;
+    until_ready(environment, id, role, rule, log).await
 }
 
 /// Starts a created container, and waits for nothing.
-pub(super) async fn begin(environment: &TestEnvironment<'_>, id: &str, role: &Role) -> Result<(), Stop> {
+pub(super) async fn start_only(environment: &TestEnvironment<'_>, id: &str, role: &Role) -> Result<(), Stop> {
     let started = environment.engine.start_own(id).await;
     started.map_err(|error| refused(role, &error).into())
 }
 
 /// Waits until a container that was started is ready; how long that took. Its output goes to the log.
-pub(super) async fn begun(
+pub(super) async fn until_ready(
     environment: &TestEnvironment<'_>,
     id: &str,
     role: &Role,

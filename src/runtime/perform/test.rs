@@ -95,7 +95,9 @@ async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseRep
             test_run.store_artefacts(&mut log).await;
             (steps, report) = walked?;
             environment.engine.remove_own(container).await?;
-            seen.networks
+            // Those of the test itself: what ships is not put on a network of the host.
+            let is_own = |network: &String| bootstrapped.leftovers.contains(network);
+            seen.networks.into_iter().filter(is_own).collect()
         }
         (None, _) | (Some(_), None) => Vec::new(),
     };

@@ -116,7 +116,7 @@ fn mode_means(old: &Value, network: &str) -> bool {
     mode == network || (matches!(mode, "default" | "") && network == "bridge")
 }
 
-/// What of a container cannot be preserved by making it anew, and who else looks after it.
+/// What a new container cannot take over from the old one, and which other tools manage the container.
 pub(super) fn refusals(old: &Value) -> Vec<Refusal> {
     let mut found = Vec::new();
     let mut refuse = |field: &str, why| {

@@ -5,6 +5,7 @@ use super::json::{id, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
+use crate::clients::engine::upload::{Upload, archive};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -133,18 +134,14 @@ fn stamp(container: &Value) -> u64 {
 }
 
 fn pack(files: &[InjectedFile], mtime: u64) -> Result<Vec<u8>, std::io::Error> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for file in files {
-        let bytes = file.bytes();
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(file.mode);
-        header.set_uid(file.uid);
-        header.set_gid(file.gid);
-        header.set_mtime(mtime);
-        archive.append_data(&mut header, file.path.trim_start_matches('/'), bytes.as_slice())?;
-    }
-    archive.into_inner()
+    let upload = |file: &InjectedFile| Upload {
+        path: file.path.clone(),
+        mode: file.mode,
+        uid: file.uid,
+        gid: file.gid,
+        bytes: file.bytes(),
+    };
+    archive(&files.iter().map(upload).collect::<Vec<_>>(), mtime)
 }
 
 #[cfg(test)]

@@ -48,13 +48,12 @@ pub(in crate::runtime::perform) async fn prepare(
     tree: Option<&Path>,
     candidate: &str,
 ) -> Result<StackFiles, Stop> {
-    let services: Vec<Service> = stack.services().cloned().collect();
-    let root = tree.map(Path::to_owned);
+    let (read_stack, root) = (stack.clone(), tree.map(Path::to_owned));
     let Read {
         folders,
         uploads,
         notes,
-    } = aside(move || read(&services, root.as_deref())).await?;
+    } = aside(move || read(&read_stack, root.as_deref())).await?;
     let mut files = StackFiles {
         uploads,
         notes,
@@ -77,6 +76,14 @@ pub(in crate::runtime::perform) async fn prepare(
     }
     fill(environment, &files.folders, folders, candidate).await?;
     Ok(files)
+}
+
+/// Can every file of the stack be had? Blocks.
+///
+/// # Errors
+/// As [`prepare`], without an engine.
+pub(super) fn check(stack: &Stack, tree: &Path) -> Result<(), Failure> {
+    read(stack, Some(tree)).map(drop)
 }
 
 impl StackFiles {
@@ -121,14 +128,14 @@ impl StackFiles {
             .and_then(|host| host.get("ReadonlyRootfs"));
         let read_only = root.is_some_and(|value| value == true);
         let all = self.uploads.get(&service.name).cloned().unwrap_or_default();
-        let (behind, direct): (Vec<Upload>, Vec<Upload>) = all
+        let (in_volumes, direct): (Vec<Upload>, Vec<Upload>) = all
             .into_iter()
-            .partition(|file| is_behind(&spec.mounts, read_only, &file.path));
-        if behind.is_empty() {
+            .partition(|file| needs_volume(&spec.mounts, read_only, &file.path));
+        if in_volumes.is_empty() {
             return Ok(direct);
         }
         let mut folders: BTreeSet<&str> = BTreeSet::new();
-        for file in &behind {
+        for file in &in_volumes {
             let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
             let covered = covering(&spec.mounts, &file.path);
             match covered.map(|mount| &mount.source) {
@@ -159,7 +166,7 @@ impl StackFiles {
             ..mount.clone()
         });
         let helper = helper(environment, &spec.image, writable.collect()).await?;
-        let done = environment.engine.upload_files(&helper, &behind).await;
+        let done = environment.engine.upload_files(&helper, &in_volumes).await;
         environment.engine.remove_own(&helper).await?;
         done?;
         Ok(direct)
@@ -183,7 +190,7 @@ fn covering<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
     mounts.iter().filter(covers).max_by_key(|mount| mount.target.len())
 }
 
-fn is_behind(mounts: &[Mount], read_only_root: bool, path: &str) -> bool {
+fn needs_volume(mounts: &[Mount], read_only_root: bool, path: &str) -> bool {
     match covering(mounts, path) {
         None => read_only_root,
         Some(mount) => match mount.source {
@@ -200,13 +207,14 @@ struct Read {
     notes: Vec<String>,
 }
 
-fn read(services: &[Service], tree: Option<&Path>) -> Result<Read, Failure> {
+/// Reads the files that the services of a stack are given. Blocks.
+fn read(stack: &Stack, tree: Option<&Path>) -> Result<Read, Failure> {
     let mut out = Read {
         folders: BTreeMap::new(),
         uploads: BTreeMap::new(),
         notes: Vec::new(),
     };
-    for service in services {
+    for service in stack.services() {
         let mut uploads = Vec::new();
         for mount in &service.mounts {
             let (Source::Repository(path), Some(tree)) = (&mount.source, tree) else {

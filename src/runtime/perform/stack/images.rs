@@ -12,6 +12,7 @@ use crate::runtime::perform::ignore;
 use crate::runtime::perform::stage_log::StageLog;
 use bytes::Bytes;
 use lowtide_compose::service::{Build, Dockerfile, Image};
+use lowtide_compose::stack::Stack;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::{ImageId, Reference};
 use lowtide_packages::dockerfile::parse::parse;
@@ -58,6 +59,21 @@ pub(in crate::runtime::perform) async fn bring(
         )
         .into()),
     }
+}
+
+/// Can every image of the stack be named or built? Blocks.
+///
+/// # Errors
+/// `ComposeRefused` for a reference that is none or a folder that is not in the commit, `DockerfileMissing`.
+pub(super) fn check(stack: &Stack, tree: &Path) -> Result<(), Failure> {
+    for service in stack.services() {
+        match &service.image {
+            Image::Candidate => {}
+            Image::Reference(image) => drop(reference(&service.name, image)?),
+            Image::Build(build) => drop(context(tree, build).map_err(|failure| of_service(&service.name, failure))?),
+        }
+    }
+    Ok(())
 }
 
 /// Removes what was built for this run.
@@ -108,11 +124,22 @@ fn shown(context: &str) -> String {
     format!("./{context}")
 }
 
-async fn pull(environment: &TestEnvironment<'_>, name: &str, image: &str) -> Result<(), Stop> {
-    let reference: Reference = image.parse().map_err(|e| {
-        let detail = format!("sidecar {name}: {image} is no image: {e}");
+fn reference(service: &str, image: &str) -> Result<Reference, Failure> {
+    image.parse().map_err(|e| {
+        let detail = format!("sidecar {service}: {image} is no image: {e}");
         Failure::new(FailureKind::ComposeRefused, detail)
-    })?;
+    })
+}
+
+fn of_service(service: &str, failure: Failure) -> Failure {
+    Failure {
+        detail: format!("sidecar {service}: {}", failure.detail),
+        ..failure
+    }
+}
+
+async fn pull(environment: &TestEnvironment<'_>, name: &str, image: &str) -> Result<(), Stop> {
+    let reference = reference(name, image)?;
     let auth = environment.credentials.login(&reference.repository.registry).await?;
     let pull = environment.engine.ensure_image(&reference, auth.as_ref());
     let pulled = environment.unless_cancelled(pull).await?;
@@ -126,10 +153,7 @@ async fn build(
     tree: &Path,
     log: &mut StageLog<'_>,
 ) -> Result<ImageId, Stop> {
-    let of_service = |failure: Failure| Failure {
-        detail: format!("sidecar {service}: {}", failure.detail),
-        ..failure
-    };
+    let of_service = |failure| of_service(service, failure);
     let app = environment.app;
     let (root, wanted) = (tree.to_owned(), build.clone());
     let found = aside(move || context(&root, &wanted)).await.map_err(of_service)?;

@@ -1,6 +1,6 @@
 //! From a work tree to what a test runs.
 
-use super::tree;
+use super::{files, images, tree};
 use lowtide_compose::load::{Request, load};
 use lowtide_compose::refusal::Refused;
 use lowtide_compose::stack::{Choice, Stack, plan};
@@ -27,11 +27,15 @@ const OVERRIDES: [&str; 4] = [
 /// Refuses stacks that will not be run, before anything is built. Blocks.
 ///
 /// # Errors
-/// As [`stack`], for the first round of tests that has one.
+/// As [`stack`], or for a file or an image that cannot be had; the first one.
 pub(in crate::runtime::perform) fn check(tree: &Path, app: &App) -> Result<(), Failure> {
     for test in &app.tests {
         match &test.how {
-            TestSetup::Compose(compose) => drop(stack(tree, app, compose)?),
+            TestSetup::Compose(compose) => {
+                let stack = stack(tree, app, compose)?;
+                files::check(&stack, tree)?;
+                images::check(&stack, tree)?;
+            }
             TestSetup::Sidecars(_) => {}
         }
     }
@@ -111,6 +115,7 @@ fn files(tree: &Path, compose: &ComposeTest) -> Result<Vec<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::check;
     use lowtide_compose::rights::HostRight;
     use lowtide_core::config::validate;
 
@@ -138,5 +143,67 @@ mod tests {
             );
             assert!(validate::fleet(text.as_bytes()).is_ok(), "{}", right.key());
         }
+    }
+
+    /// Before anything is built: what the compose file says may be well, and what it needs is not there.
+    #[test]
+    fn what_a_stack_needs_is_looked_for() {
+        let fleet = validate::fleet(
+            b"version: 1\napps: { web: { source: { repo: \"https://git.example.org/web.git\" }, test: { compose: {} } } }\n",
+        );
+        let fleet = fleet.unwrap();
+        let app = fleet.apps.values().next().unwrap();
+        let of = |files: &[(&str, &str)]| {
+            let tree = tempfile::tempdir().unwrap();
+            std::os::unix::fs::symlink("/etc", tree.path().join("out")).unwrap();
+            for (path, text) in files {
+                let path = tree.path().join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            match check(tree.path(), app) {
+                Ok(()) => "run".to_owned(),
+                Err(failure) => format!("{}: {}", failure.kind, failure.detail),
+            }
+        };
+        let web = |more: &str| format!("services: {{ web: {{ build: . }}, db: {{ {more} }} }}\n");
+        let table: Vec<String> = [
+            vec![],
+            vec![("compose.yml", web("image: mariadb"))],
+            vec![
+                ("docker-compose.yaml", web("image: x")),
+                ("compose.override.yml", web("privileged: true")),
+            ],
+            vec![("compose.yml", web("image: \"NO IMAGE\""))],
+            vec![("compose.yml", web("build: gone"))],
+            vec![("compose.yml", web("build: db")), ("db/x", String::new())],
+            vec![("compose.yml", web("build: out"))],
+            vec![("compose.yml", web("image: x, volumes: [\"./out/passwd:/x\"]"))],
+            vec![(
+                "compose.yml",
+                web("image: x, secrets: [s] }, x: { image: x") + "secrets: { s: { file: ./gone } }\n",
+            )],
+            vec![("compose.yml", "include: [out/passwd]\n".to_owned())],
+        ]
+        .iter()
+        .map(|files| {
+            of(&files
+                .iter()
+                .map(|(path, text)| (*path, text.as_str()))
+                .collect::<Vec<_>>())
+        })
+        .collect();
+        insta::assert_snapshot!(table.join("\n"), @r#"
+        the compose file of the test cannot be used: the commit has none of compose.yaml, compose.yml, docker-compose.yml, docker-compose.yaml; say where the file is: `test.compose.file`
+        run
+        the compose file of the test cannot be used: compose.override.yml:1: services.db.privileged: asks for privileged mode; the fleet's configuration can allow it: `test.compose.allow: ["privileged"]`
+        the compose file of the test cannot be used: sidecar db: NO IMAGE is no image: "NO IMAGE" is not an image reference: each part of its path is lower-case letters, digits, '.', '_' and '-'
+        the compose file of the test cannot be used: sidecar db: ./gone is no folder of the commit
+        the Dockerfile is not in the repository: sidecar db: Dockerfile is not in ./db
+        the compose file of the test cannot be used: sidecar db: out leads out of the repository by a link
+        the compose file of the test cannot be used: out/passwd leads out of the repository by a link
+        the compose file of the test cannot be used: ./gone, for /run/secrets/s, is not in the commit
+        the compose file of the test cannot be used: out/passwd leads out of the repository by a link
+        "#);
     }
 }

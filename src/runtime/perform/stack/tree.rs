@@ -1,4 +1,4 @@
-//! Paths inside a work tree. Whoever can push writes its links, so none is followed out of it.
+//! Paths inside a work tree. Anyone who can push can add a link, so no link is followed out of the tree.
 
 use lowtide_model::failure::{Failure, FailureKind};
 use std::fs::File;
