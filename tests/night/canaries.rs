@@ -58,7 +58,7 @@ async fn a_night_shows_nobody_what_it_was_trusted_with() {
     );
     assert_eq!(house.inspect().await["Config"]["Env"], before["Config"]["Env"]);
     while !is_on_github(&house) {
-        bot.says("notice delivered channel=\"github\"");
+        bot.says("\"notice delivered\",\"channel\":\"github\"");
     }
     query_everything(&mut house);
     let pages = ["/", "/metrics", "/healthz"].map(|path| get(&address, path));
