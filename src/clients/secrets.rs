@@ -2,7 +2,8 @@
 
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::local;
-use lowtide_model::secret::{Secret, SecretRef};
+use lowtide_model::secret::{EnvValue, Secret, SecretRef};
+use std::collections::BTreeMap;
 
 /// Reads a secret. The error names the place, never the value.
 ///
@@ -20,4 +21,17 @@ pub fn read(reference: &SecretRef) -> Result<Secret, Failure> {
                 Failure::new(kind, format!("{reference}: {e}"))
             }),
     }
+}
+
+/// An environment with the values of its secrets, for whoever makes the process or the container.
+///
+/// # Errors
+/// As [`read`].
+pub fn environment(env: &BTreeMap<String, EnvValue>) -> Result<BTreeMap<String, String>, Failure> {
+    env.iter()
+        .map(|(name, value)| match value {
+            EnvValue::Text(text) => Ok((name.clone(), text.clone())),
+            EnvValue::Secret(secret) => Ok((name.clone(), read(secret)?.expose().to_owned())),
+        })
+        .collect()
 }

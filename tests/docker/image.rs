@@ -37,6 +37,7 @@ async fn built(engine: &Engine, dockerfile: &str, labels: &[(&str, &str)]) -> (S
         nocache: true,
         pull: false,
         registry_auth: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         is_stale_index: lowtide::packages::stale_index::is_stale_index,
     };
     let built = engine

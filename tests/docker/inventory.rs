@@ -93,6 +93,7 @@ fn request(dir: &Path) -> BuildRequest {
         nocache: true,
         pull: false,
         registry_auth: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         is_stale_index: lowtide::packages::stale_index::is_stale_index,
     }
 }

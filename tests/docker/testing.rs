@@ -5,7 +5,9 @@ mod compose;
 mod ends;
 mod engine;
 mod health;
+mod secrets;
 mod steps;
+mod tester;
 
 use crate::engine::{engine, unique};
 use lowtide::clients::credentials::Credentials;
@@ -17,7 +19,7 @@ use lowtide::fleet::app::App;
 use lowtide::model::failure::{Failure, FailureKind};
 use lowtide::model::policy::{
     BuildPolicy, ComposeTest, ContainerLimits, GitRef, ImageOrigin, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source,
-    TestNetwork, TestPolicy, TestSetup, TestStep,
+    StepAction, TestNetwork, TestPolicy, TestSetup, TestStep, Tester, TesterFrom,
 };
 use lowtide::model::stages::bootstrap::Bootstrap;
 use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
@@ -150,7 +152,7 @@ impl Attempt {
 
     async fn test(&self, effect: &Test) -> Result<Tested, Stop> {
         let say = |line: &str| self.said.lock().unwrap().push(line.to_owned());
-        test::perform(&self.environment(&say), effect, &junit).await
+        test::perform(&self.environment(&say), effect, Some(self.tree.path()), &junit).await
     }
 
     async fn both(&self, image: &Image) -> Result<Tested, Stop> {
@@ -255,19 +257,29 @@ fn within(check: ReadyCheck, timeout: jiff::SignedDuration) -> Ready {
     Ready { check, timeout }
 }
 
-fn exec(script: &str) -> TestStep {
-    TestStep::Exec {
-        command: ["sh", "-c", script].map(ToOwned::to_owned).to_vec(),
+fn step(action: StepAction) -> TestStep {
+    TestStep {
+        action,
+        service: None,
+        timeout: None,
     }
+}
+
+fn exec(script: &str) -> TestStep {
+    step(StepAction::Exec {
+        command: ["sh", "-c", script].map(ToOwned::to_owned).to_vec(),
+    })
 }
 
 fn policy(ready: ReadyCheck, steps: Vec<TestStep>) -> TestPolicy {
     TestPolicy {
         how: TestSetup::Sidecars(BTreeMap::new()),
-        env: BTreeMap::from([("TESTING_TOOLS".to_owned(), "TRUE".to_owned())]),
+        env: BTreeMap::from([("TESTING_TOOLS".to_owned(), "TRUE".into())]),
+        matrix: BTreeMap::new(),
         network: TestNetwork::Egress,
         ready: within(ready, PATIENCE),
         steps,
+        tester: None,
         junit: None,
         artefacts: Vec::new(),
         limits: ContainerLimits {
@@ -312,6 +324,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
             build: BuildPolicy {
                 host: "build".parse().unwrap(),
                 args: BTreeMap::new(),
+                secrets: BTreeMap::new(),
                 target: None,
                 labels: BTreeMap::new(),
                 label_schema: false,
@@ -324,7 +337,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
                 ignore_paths: vec![],
             },
         },
-        env: BTreeMap::from([("NEEDED".to_owned(), "yes".to_owned())]),
+        env: BTreeMap::from([("NEEDED".to_owned(), "yes".into())]),
         tests: test.into_iter().collect(),
         ready: within(ready, PATIENCE),
         publish: None,

@@ -85,8 +85,7 @@ impl Site {
         let text = format!(
             "version: 1\nmode: active\nhosts: {{ local: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\napps:\n  web:\n    \
              schedule: never\n    source: {{ repo: \"https://git.example.org/web.git\" }}\n    rollout:\n      - name: edge\n        \
-             command:\n          run: [{dir}/deploy.sh]\n          {more}\n          timeout: {timeout}\n          env: {{ PLACE: \"{dir}\" }}\n          \
-             secrets: {{ EDGE_TOKEN: {{ file: {dir}/token }} }}\n        \
+             command:\n          run: [{dir}/deploy.sh]\n          {more}\n          timeout: {timeout}\n          env: {{ PLACE: \"{dir}\", EDGE_TOKEN: {{ file: {dir}/token }} }}\n        \
              ready: {{ {ready}, timeout: 2s }}\n        bake: 1s\n        \
              window: {{ from: \"00:00\", to: \"24:00\" }}\n",
             dir = self.dir.path().display(),

@@ -16,6 +16,8 @@ pub struct Stack {
     pub tested: Service,
     /// What depends on the tested service; dependencies first.
     pub after: Vec<Service>,
+    /// Started last, and for its end.
+    pub tester: Option<Service>,
     /// The networks that are used.
     pub networks: BTreeMap<String, Network>,
     /// The named volumes that are used, all made for the test.
@@ -31,6 +33,7 @@ impl Stack {
             .iter()
             .chain(std::iter::once(&self.tested))
             .chain(&self.after)
+            .chain(&self.tester)
     }
 }
 
@@ -55,6 +58,8 @@ pub struct Volume {
 pub struct Choice<'a> {
     /// Named by the configuration.
     pub service: Option<&'a str>,
+    /// The service that tests the other one from outside.
+    pub tester: Option<&'a str>,
     /// Where the app's releases are pushed, without a tag.
     pub image: Option<&'a str>,
     /// The Dockerfile of the app, from the repository's root: a service that is built by it has the image under test.
@@ -76,7 +81,7 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
     let top = project.root.as_map().unwrap_or(&nothing);
     let all = top.get("services").and_then(Node::as_map).unwrap_or(&nothing);
     let tested = tested(all, choice)?;
-    let active = active(all, &tested, choice.profiles);
+    let active = active(all, &tested, choice);
     let mut refusals: Vec<Refusal> = unknown_sections(top);
     refusals.extend(bad_names(all));
     let wanted = rights::wanted(&project.root).into_iter();
@@ -86,13 +91,7 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
             .filter(|wanted| matches!(wanted.right, HostRight::Gpu) || !choice.allow.contains(&wanted.right.key()))
             .map(Refusal::right),
     );
-    let mut notes: Vec<String> = project
-        .unset
-        .iter()
-        .map(|name| {
-            format!("the variable {name} has no value and is read as empty; `test.compose.env` can give it one")
-        })
-        .collect();
+    let mut notes = unset(project);
     let around = Around {
         top,
         env: &project.env,
@@ -118,14 +117,20 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
     }
     refusals.extend(undefined_networks(top, all, &services));
     refusals.extend(never_completed(all, &services, &tested));
+    refusals.extend(
+        choice
+            .tester
+            .map_or_else(Vec::new, |tester| wait_for_tester(all, &services, tester)),
+    );
     refusals.extend(shared_names(all, &services));
     if !refusals.is_empty() {
         refusals.sort_by_key(|refusal| refusal.place.as_ref().map(|place| (place.file.clone(), place.line)));
         return Err(Refused(refusals));
     }
     let (networks, volumes) = (networks(top, &services), volumes(top, &services));
-    let (before, tested, after) = order(services, &tested, all)?;
+    let (mut before, tested, mut after) = order(services, &tested, all)?;
     Ok(Stack {
+        tester: take(&mut before, choice.tester).or_else(|| take(&mut after, choice.tester)),
         before,
         tested,
         after,
@@ -133,6 +138,18 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
         volumes,
         notes,
     })
+}
+
+fn take(services: &mut Vec<Service>, name: Option<&str>) -> Option<Service> {
+    let at = services.iter().position(|service| Some(&*service.name) == name)?;
+    Some(services.remove(at))
+}
+
+fn unset(project: &Project) -> Vec<String> {
+    let note = |name: &String| {
+        format!("the variable {name} has no value and is read as empty; `test.compose.env` can give it one")
+    };
+    project.unset.iter().map(note).collect()
 }
 
 /// Named; else the one whose image is the app's; else the one that the app's Dockerfile builds, or the only one that is built.
@@ -143,18 +160,31 @@ fn tested(all: &Map, choice: &Choice<'_>) -> Result<String, Refusal> {
         problem,
     };
     let names: Vec<&str> = all.0.iter().map(|(name, _)| name.as_str()).collect();
-    if let Some(name) = choice.service {
-        let gone = || {
-            unplaced(format!(
-                "the service under test, {name}, is not there; there are {}",
-                names.join(", ")
-            ))
-        };
-        return all.get(name).map(|_| name.to_owned()).ok_or_else(gone);
+    let gone =
+        |what: &str, name: &str| unplaced(format!("{what}, {name}, is not there; there are {}", names.join(", ")));
+    if let Some(tester) = choice.tester {
+        if all.get(tester).is_none() {
+            return Err(gone("the tester", tester));
+        }
+        if choice.service == Some(tester) {
+            return Err(unplaced(format!(
+                "{tester} cannot be both the service under test and the tester"
+            )));
+        }
     }
-    let of_image = find(all, |node| has_image(node, choice));
-    let of_dockerfile = find(all, |node| is_built_by(node, choice.dockerfile));
-    let built = find(all, |node| part(node, "build").is_some());
+    if let Some(name) = choice.service {
+        return all
+            .get(name)
+            .map(|_| name.to_owned())
+            .ok_or_else(|| gone("the service under test", name));
+    }
+    let find = |is: &dyn Fn(&Node) -> bool| -> Vec<&str> {
+        let found = find(all, is).into_iter();
+        found.filter(|name| Some(*name) != choice.tester).collect()
+    };
+    let of_image = find(&|node| has_image(node, choice));
+    let of_dockerfile = find(&|node| is_built_by(node, choice.dockerfile));
+    let built = find(&|node| part(node, "build").is_some());
     let both: Vec<&str> = of_image
         .iter()
         .filter(|name| of_dockerfile.contains(name))
@@ -232,8 +262,9 @@ fn repository(image: &str) -> String {
     image.strip_prefix("library/").unwrap_or(image).to_owned()
 }
 
-/// Services without a profile, those whose profile is on, and the tested one, with what these need.
-fn active(all: &Map, tested: &str, profiles: &[String]) -> BTreeSet<String> {
+/// Services without a profile, those whose profile is on, the tested one and the tester, with what these need.
+fn active(all: &Map, tested: &str, choice: &Choice<'_>) -> BTreeSet<String> {
+    let profiles = choice.profiles;
     let is_on = |node: &Node| {
         let own = part(node, "profiles");
         let own = own.as_ref().and_then(Node::as_list).unwrap_or_default();
@@ -242,6 +273,7 @@ fn active(all: &Map, tested: &str, profiles: &[String]) -> BTreeSet<String> {
     };
     let mut active: BTreeSet<String> = find(all, is_on).into_iter().map(str::to_owned).collect();
     active.insert(tested.to_owned());
+    active.extend(choice.tester.map(str::to_owned));
     active
 }
 
@@ -299,6 +331,17 @@ fn never_completed(all: &Map, services: &[Service], tested: &str) -> Vec<Refusal
         place: place(all, &service.name),
         path: format!("services.{}.depends_on.{tested}", service.name),
         problem: "waits for the end of the service under test".to_owned(),
+    };
+    services.iter().filter(waits).map(refusal).collect()
+}
+
+/// The tester is started once everything else is there.
+fn wait_for_tester(all: &Map, services: &[Service], tester: &str) -> Vec<Refusal> {
+    let waits = |service: &&Service| service.depends_on.contains_key(tester);
+    let refusal = |service: &Service| Refusal {
+        place: place(all, &service.name),
+        path: format!("services.{}.depends_on.{tester}", service.name),
+        problem: "needs the tester, which is started last".to_owned(),
     };
     services.iter().filter(waits).map(refusal).collect()
 }

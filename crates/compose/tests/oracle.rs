@@ -206,6 +206,7 @@ fn refusals_of_files_from_elsewhere() {
         let allow = BTreeSet::new();
         let mut choice = Choice {
             service: None,
+            tester: None,
             image: None,
             dockerfile: "Dockerfile",
             target: None,

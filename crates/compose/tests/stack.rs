@@ -16,6 +16,7 @@ fn planned(text: &str, service: Option<&str>, allow: &[&str]) -> Result<Stack, S
     let allow: BTreeSet<String> = allow.iter().map(|right| (*right).to_owned()).collect();
     let choice = Choice {
         service,
+        tester: None,
         image: Some("registry.example.org/shop/web"),
         dockerfile: "Dockerfile",
         target: None,
@@ -313,9 +314,10 @@ fn the_documented_shapes() {
             )
         })
         .collect();
-    insta::assert_snapshot!(table.join("\n"), @r"
+    insta::assert_snapshot!(table.join("\n"), @"
     db | web | 
     db | web | 
+     | web | 
      | base | 
     db, data | web |
     ");

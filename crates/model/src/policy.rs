@@ -2,7 +2,7 @@
 
 use crate::image::{Reference, Repository};
 use crate::name::{ChannelName, HostName};
-use crate::secret::SecretRef;
+use crate::secret::{EnvValue, SecretRef};
 use jiff::SignedDuration;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,9 @@ pub enum GitRef {
 pub struct BuildPolicy {
     pub host: HostName,
     pub args: BTreeMap<String, String>,
+    /// For `RUN --mount=type=secret`, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretRef>,
     pub target: Option<String>,
     /// Labels of the owner's, besides the OCI ones.
     pub labels: BTreeMap<String, String>,
@@ -215,18 +218,45 @@ pub struct BuildLimits {
 pub struct TestPolicy {
     pub how: TestSetup,
     /// Set only for the test container, never in the image: switches the testing tools on.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, EnvValue>,
+    /// The set of variables that makes this round another one than the app's other rounds; `env` and the stack have them, too.
+    pub matrix: BTreeMap<String, EnvValue>,
     pub network: TestNetwork,
     /// Readiness with the testing tools on; they are fetched at launch, so this takes longer than in production.
     pub ready: Ready,
     pub steps: Vec<TestStep>,
+    /// Runs beside the container after the steps. Its exit code is a verdict, as theirs are.
+    pub tester: Option<Tester>,
     /// Glob of JUnit files inside the container.
     pub junit: Option<String>,
     /// Paths inside the container that are stored after the test.
     pub artefacts: Vec<String>,
     pub limits: ContainerLimits,
-    /// All steps together.
+    /// All steps and the tester together.
     pub timeout: SignedDuration,
+}
+
+/// A container that tests another one over the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tester {
+    pub from: TesterFrom,
+    /// Empty: the image's or the service's own.
+    pub command: Vec<String>,
+    pub env: BTreeMap<String, EnvValue>,
+    /// Glob of JUnit files inside it.
+    pub junit: Option<String>,
+    /// Paths inside it that are stored after the test.
+    pub artefacts: Vec<String>,
+    /// `None`: what the test has left.
+    pub timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TesterFrom {
+    Image(Reference),
+    /// A service of the repository's own stack, which is started for nothing else.
+    Service(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,7 +277,7 @@ pub struct ComposeTest {
     pub service: Option<String>,
     pub profiles: Vec<String>,
     /// Values for variables of the files, and for environment files that the commit does not have.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, EnvValue>,
     /// Host rights of the stack, as `capability:NET_ADMIN`.
     pub allow: BTreeSet<String>,
 }
@@ -255,7 +285,7 @@ pub struct ComposeTest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sidecar {
     pub image: Reference,
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, EnvValue>,
     pub command: Vec<String>,
     pub ready: Ready,
 }
@@ -301,14 +331,29 @@ impl ReadyCheck {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestStep {
+    pub action: StepAction,
+    /// The sidecar or service in whose container it happens; `None`: the one under test.
+    pub service: Option<String>,
+    /// `None`: what the test has left.
+    pub timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TestStep {
+pub enum StepAction {
     /// Passes when the command inside the container exits 0.
     Exec { command: Vec<String> },
     /// Restarts the container and waits until it is ready again.
     Restart,
     /// A GET from beside the container returns this status.
     Http { port: u16, path: String, status: u16 },
+    /// Passes as soon as the container proves that it serves.
+    Wait(Ready),
+    /// Puts a file or folder of the commit (`from`, from the repository's root) into the container (`to`, absolute).
+    CopyIn { from: String, to: String },
+    /// Stores files of the container (`from`, absolute glob) among the artefacts (`to`, relative).
+    CopyOut { from: String, to: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! Secrets: references in configuration, values that do not print.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 /// Where a secret is found. Configuration, the journal and the database hold only this.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretRef {
     /// An environment variable of the lowtide process.
@@ -20,6 +21,29 @@ impl fmt::Display for SecretRef {
             SecretRef::Env(name) => write!(f, "environment variable {name}"),
             SecretRef::File(path) => write!(f, "file {}", path.display()),
         }
+    }
+}
+
+/// The value of an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EnvValue {
+    Text(String),
+    /// Read where the container is made.
+    Secret(SecretRef),
+}
+
+/// The variables of an environment that are secrets.
+pub fn secrets_of(env: &BTreeMap<String, EnvValue>) -> impl Iterator<Item = (&String, &SecretRef)> {
+    env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Secret(secret) => Some((name, secret)),
+        EnvValue::Text(_) => None,
+    })
+}
+
+impl From<&str> for EnvValue {
+    fn from(text: &str) -> Self {
+        EnvValue::Text(text.to_owned())
     }
 }
 

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use lowtide_model::image::ImageId;
 use lowtide_model::policy::BuildLimits;
+use lowtide_model::secret::Secret;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ pub struct BuildRequest {
     /// Ask the registry for each base even when the engine has it.
     pub pull: bool,
     pub registry_auth: RegistryAuth,
+    /// For `RUN --mount=type=secret`, by their ids. Only BuildKit has them.
+    pub secrets: BTreeMap<String, Secret>,
     /// Does this line of the output say that a package index was not refreshed? Such a build may lack the fixes it was
     /// made for.
     pub is_stale_index: fn(&str) -> bool,
@@ -161,6 +164,7 @@ impl Engine {
             context: Arc::new(scan(request, &[]).await?),
             dockerfile: Arc::new(Context::single(name, dockerfile, request.commit_time)),
             auth: request.registry_auth.clone(),
+            secrets: request.secrets.clone(),
         };
         let docker = self.docker.clone().with_timeout(request.timeout);
         if let Some(session) = self.session(id, offer).await? {
@@ -179,6 +183,9 @@ impl Engine {
             return ended
                 .map(|image| (image, Builder::BuildKit))
                 .map_err(|e| context_first(&session, e));
+        }
+        if !request.secrets.is_empty() {
+            return Err(BuildError::NoSecrets);
         }
         log.note("This engine offers no BuildKit; its classic builder builds.");
         // The classic builder reads both from the archive, and leaves them out of the image itself where they are ignored.

@@ -43,6 +43,8 @@ pub enum BuildError {
         limit: Duration,
         excerpt: Vec<String>,
     },
+    #[error("build.secrets need BuildKit, which this engine does not offer")]
+    NoSecrets,
     #[error("the build was cancelled")]
     Cancelled,
     #[error(transparent)]
@@ -72,6 +74,7 @@ impl BuildError {
             BuildError::Base { kind, .. } => with(*kind, &[]),
             BuildError::PackageIndexStale { excerpt, .. } => with(FailureKind::PackageIndexStale, excerpt),
             BuildError::Timeout { excerpt, .. } => with(FailureKind::BuildTimeout, excerpt),
+            BuildError::NoSecrets => with(FailureKind::EngineRejected, &[]),
             BuildError::Cancelled => return None,
             BuildError::Context(error) => error.failure(),
             BuildError::Engine(error) => error.failure(),

@@ -1,4 +1,4 @@
-//! A BuildKit session: the connection over which the engine fetches context files and registry credentials from us
+//! A BuildKit session: the connection over which the engine fetches context files, registry credentials and secrets from us
 //! while it builds. bollard's own session serves credentials only; a context sent as an archive beside it would put an
 //! ignored Dockerfile into the image (`COPY .`), which `docker build` never does.
 //!
@@ -15,6 +15,8 @@ use bollard_buildkit_proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
     health_check_response::ServingStatus,
 };
+use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
+use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::{FileSync, FileSyncServer};
 use bollard_buildkit_proto::moby::filesync::v1::{
@@ -46,6 +48,8 @@ pub(super) struct Offer {
     /// The Dockerfile alone.
     pub(super) dockerfile: Arc<Context>,
     pub(super) auth: RegistryAuth,
+    /// For `RUN --mount=type=secret`, by their ids.
+    pub(super) secrets: BTreeMap<String, Secret>,
 }
 
 /// An open session; dropped, it closes, and a build that still needs it fails.
@@ -79,6 +83,10 @@ impl Engine {
             .header(
                 "X-Docker-Expose-Session-Grpc-Method",
                 "/moby.filesync.v1.Auth/Credentials",
+            )
+            .header(
+                "X-Docker-Expose-Session-Grpc-Method",
+                "/moby.buildkit.secrets.v1.Secrets/GetSecret",
             );
         let response = request.send().await.map_err(unreachable)?;
         match response.status().as_u16() {
@@ -98,6 +106,7 @@ impl Engine {
             broken: broken.clone(),
         };
         let credentials = Credentials(files.offer.clone());
+        let secrets = BuildSecrets(files.offer.clone());
         // tonic knows how to serve a duplex pipe, not an upgraded connection; the pump owns the wire, so dropping it
         // closes the session on the engine's side too.
         let (mut near, far) = tokio::io::duplex(2 * CHUNK);
@@ -112,6 +121,7 @@ impl Engine {
                 .add_service(HealthServer::new(Alive))
                 .add_service(FileSyncServer::new(files))
                 .add_service(AuthServer::new(credentials))
+                .add_service(SecretsServer::new(secrets))
                 .serve_with_incoming(incoming)
                 .await;
             if let Err(error) = served {
@@ -183,6 +193,21 @@ impl Auth for Credentials {
         _: Request<VerifyTokenAuthorityRequest>,
     ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
         Err(Status::unimplemented("verify_token_authority"))
+    }
+}
+
+struct BuildSecrets(Arc<Offer>);
+
+#[tonic::async_trait]
+impl Secrets for BuildSecrets {
+    /// For an unknown id BuildKit mounts nothing, unless the Dockerfile says `required`.
+    async fn get_secret(&self, request: Request<GetSecretRequest>) -> Result<Response<GetSecretResponse>, Status> {
+        let id = &request.get_ref().id;
+        let secret = self.0.secrets.get(id);
+        let secret = secret.ok_or_else(|| Status::not_found(format!("the secret {id} is not in build.secrets")))?;
+        Ok(Response::new(GetSecretResponse {
+            data: secret.expose().as_bytes().to_vec(),
+        }))
     }
 }
 

@@ -53,6 +53,33 @@ impl Engine {
         self.put_archive(id, "/", archive.into()).await
     }
 
+    /// Makes a folder in a container, which need not run, unless it is there.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub async fn ensure_folder(&self, id: &str, path: &str) -> Result<(), EngineError> {
+        let empty = tar::Builder::new(Vec::new()).into_inner().unwrap_or_default();
+        match self.put_archive(id, path, empty.into()).await {
+            // Only where it is not there: unpacking a folder's entry changes the owner and mode of one that is.
+            Err(EngineError::NotFound { .. }) => {
+                let mut tar = tar::Builder::new(Vec::new());
+                let mut header = tar::Header::new_gnu();
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_size(0);
+                header.set_mode(0o755);
+                let name = path.trim_start_matches('/');
+                let made = tar.append_data(&mut header, name, std::io::empty());
+                let archive = made.and_then(|()| tar.into_inner());
+                let archive = archive.map_err(|source| EngineError::Unreadable {
+                    what: format!("the folder {path}"),
+                    source: Box::new(source),
+                })?;
+                self.put_archive(id, "/", archive.into()).await
+            }
+            done => done,
+        }
+    }
+
     async fn put_archive(&self, id: &str, path: &str, body: reqwest::Body) -> Result<(), EngineError> {
         let address = format!("http://engine/containers/{id}/archive?path={}", percent(path));
         let request = self.http.put(address).header(CONTENT_TYPE, "application/x-tar");

@@ -6,6 +6,7 @@ use super::environment::{Stop, TestEnvironment};
 use super::launch::{self, Launched, Setup};
 use super::stack::read;
 use super::stage_log::StageLog;
+use crate::clients::secrets;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::policy::{TestPolicy, TestSetup};
 use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
@@ -41,24 +42,34 @@ async fn bring_up(
     let begun = Instant::now();
     let setup = setup(environment, test, tree).await?;
     let mut log = StageLog::open(environment, "bootstrap.log")?;
-    let Launched { container, leftovers } =
-        launch::launch(environment, test, &setup, tree, effect.image.as_str(), &mut log).await?;
+    let Launched {
+        container,
+        services,
+        tester,
+        leftovers,
+    } = launch::launch(environment, test, &setup, tree, effect.image.as_str(), &mut log).await?;
     Ok(Bootstrapped {
         container,
+        services,
+        tester,
         leftovers,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }
 
 async fn setup(environment: &TestEnvironment<'_>, test: &TestPolicy, tree: Option<&Path>) -> Result<Setup, Failure> {
-    match (&test.how, tree) {
-        (TestSetup::Sidecars(sidecars), _) => Ok(Setup::of_sidecars(environment.app.name.as_str(), sidecars)),
-        (TestSetup::Compose(compose), Some(tree)) => {
-            let (tree, app, compose) = (tree.to_owned(), environment.app.clone(), compose.clone());
-            aside(move || read::stack(&tree, &app, &compose))
-                .await
-                .map(Setup::of_stack)
+    let setup = match (&test.how, tree) {
+        (TestSetup::Sidecars(sidecars), _) => Setup::of_sidecars(environment.app.name.as_str(), sidecars)?,
+        (TestSetup::Compose(_), Some(tree)) => {
+            let (tree, app, test) = (tree.to_owned(), environment.app.clone(), test.clone());
+            Setup::of_stack(aside(move || read::stack(&tree, &app, &test)).await?)
         }
-        (TestSetup::Compose(_), None) => Err(Failure::new(FailureKind::Invariant, "a stack without its work tree")),
-    }
+        (TestSetup::Compose(_), None) => {
+            return Err(Failure::new(FailureKind::Invariant, "a stack without its work tree"));
+        }
+    };
+    Ok(match &test.tester {
+        Some(tester) => setup.with_tester(tester, secrets::environment(&tester.env)?),
+        None => setup,
+    })
 }

@@ -10,13 +10,15 @@ use crate::clients::engine::builderror::BuildError;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::context::Limits;
 use crate::clients::engine::logfile::LogFile;
+use crate::clients::secrets;
 use bytes::Bytes;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::hide::masked;
 use lowtide_model::image::{ImageId, Reference, ServedDigest};
 use lowtide_model::policy::BuildPolicy;
+use lowtide_model::secret::Secret;
 use lowtide_model::stages::build::{Build, Built};
-use lowtide_model::stages::resolve::BasePin;
+use lowtide_model::stages::resolve::{BasePin, Commit};
 use lowtide_packages::dockerfile::parse::Dockerfile;
 use lowtide_packages::dockerfile::pin::pinned_args;
 use lowtide_packages::dockerfile::platform;
@@ -30,16 +32,12 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
     let app = &context.run.app;
     let engine = engine_with_room(context).await?;
     let directory = context.bot.run_directory(context.run.id);
-    let checkout = WorkTree::new(directory.join("source"))?;
     let commit = &effect.resolved.commit;
-    let checked_out = context.bot.git.checkout(app.source(), &commit.id, &checkout.path);
-    tokio::select! {
-        done = checked_out => done.map_err(|e| Stop::Failed(e.failure()))?,
-        () = context.cancel.cancelled() => return Err(Stop::Cancelled),
-    }
-    // A stack that will not be run is refused before anything is built.
-    let (tree, tested) = (checkout.path.clone(), app.clone());
-    aside(move || read::check(&tree, &tested)).await?;
+    // Arguments of a build are in its output whenever a step echoes them.
+    let hidden = Hidden::of(app);
+    let checkout = checkout(context, &directory, commit)
+        .await
+        .map_err(|stop| stop.masked(&hidden))?;
     let (dockerfile, text) = resolve::dockerfile(context, app.source(), commit).await?;
     let (pins, target) = (pins(effect), app.build().target.as_deref());
     let all = platform::arguments(&app.build().args, &effect.resolved.platform, target);
@@ -66,14 +64,13 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
         // Bases are pinned to digests already; asking again would only cost time. Local bases must not be pulled.
         pull: false,
         registry_auth: auth(context, effect).await?,
+        secrets: build_secrets(app.build())?,
         is_stale_index,
     };
     let log_path = directory.join("build.log");
     let cap = usize::try_from(app.build().max_log).unwrap_or(usize::MAX);
     let mut log = LogFile::create(&log_path, cap).map_err(|e| local_file(&log_path, &e))?;
     let mut broken = None;
-    // Arguments of a build are in its output whenever a step echoes them.
-    let hidden = Hidden::of(app);
     let secrets = hidden.secrets();
     let mut sink = |line: &str| {
         let line = masked(line, &secrets);
@@ -98,6 +95,27 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
         }
         Err(error) => Err(error.failure().map_or(Stop::Cancelled, Stop::Failed).masked(&hidden)),
     }
+}
+
+/// The commit in a folder of its own. A stack that will not be run is refused before anything is built.
+async fn checkout(context: &StageContext<'_>, directory: &Path, commit: &Commit) -> Result<WorkTree, Stop> {
+    let app = &context.run.app;
+    let checkout = WorkTree::new(directory.join("source"))?;
+    let checked_out = context.bot.git.checkout(app.source(), &commit.id, &checkout.path);
+    tokio::select! {
+        done = checked_out => done.map_err(|e| Stop::Failed(e.failure()))?,
+        () = context.cancel.cancelled() => return Err(Stop::Cancelled),
+    }
+    let (tree, app) = (checkout.path.clone(), app.clone());
+    aside(move || read::check(&tree, &app)).await?;
+    Ok(checkout)
+}
+
+fn build_secrets(policy: &BuildPolicy) -> Result<BTreeMap<String, Secret>, Failure> {
+    let secrets = policy.secrets.iter();
+    secrets
+        .map(|(id, secret)| Ok((id.clone(), secrets::read(secret)?)))
+        .collect()
 }
 
 /// A build that went well is not undone by its log.

@@ -8,10 +8,11 @@ use super::stage_log::StageLog;
 use crate::clients::engine::container::Kind;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::spec::{Attach, HealthCheck, Spec};
+use crate::clients::secrets;
 use lowtide_compose::service::{Condition, Connection, Healthcheck, Image, Member, Restart, Service};
 use lowtide_compose::stack::{Network, Stack};
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_model::policy::{Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy};
+use lowtide_model::policy::{Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, Tester, TesterFrom};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,6 +20,8 @@ use std::path::Path;
 /// The services of a test, the candidate among them.
 pub(super) struct Setup {
     pub(super) stack: Stack,
+    /// A tester that is no service of the stack.
+    tester: Option<Service>,
     /// How a service of the configuration proves that it serves; what a compose file says stands in its dependents.
     rules: BTreeMap<String, Ready>,
 }
@@ -28,12 +31,44 @@ impl Setup {
     pub(super) fn of_stack(stack: Stack) -> Self {
         Self {
             stack,
+            tester: None,
             rules: BTreeMap::new(),
         }
     }
 
+    /// The same with the tester that the configuration names. An image of its own is on the networks of the tested service.
+    pub(super) fn with_tester(mut self, tester: &Tester, env: BTreeMap<String, String>) -> Self {
+        if let TesterFrom::Image(image) = &tester.from {
+            let mut service = Service::new(TESTER.to_owned(), Image::Reference(image.to_string()), Vec::new());
+            service.connection = match &self.stack.tested.connection {
+                Connection::Networks(members) => Connection::Networks(members.iter().map(alone).collect()),
+                other @ (Connection::None
+                | Connection::Bridge
+                | Connection::Host
+                | Connection::Of(_)
+                | Connection::Container(_)) => other.clone(),
+            };
+            self.tester = Some(service);
+        }
+        let service = self.tester.as_mut().or(self.stack.tester.as_mut());
+        if let Some(service) = service {
+            service.environment.extend(env);
+            if !tester.command.is_empty() {
+                service.command = Some(tester.command.clone());
+            }
+        }
+        self
+    }
+
+    fn tester(&self) -> Option<&Service> {
+        self.tester.as_ref().or(self.stack.tester.as_ref())
+    }
+
     /// Sidecars of the configuration: the candidate waits for all of them.
-    pub(super) fn of_sidecars(app: &str, sidecars: &BTreeMap<String, Sidecar>) -> Self {
+    ///
+    /// # Errors
+    /// `SecretMissing`.
+    pub(super) fn of_sidecars(app: &str, sidecars: &BTreeMap<String, Sidecar>) -> Result<Self, Failure> {
         let on = || {
             vec![Member {
                 network: "test".to_owned(),
@@ -41,29 +76,71 @@ impl Setup {
                 links: Vec::new(),
             }]
         };
-        let service = |(name, sidecar): (&String, &Sidecar)| Service {
-            environment: sidecar.env.clone(),
-            command: (!sidecar.command.is_empty()).then(|| sidecar.command.clone()),
-            ..Service::new(name.clone(), Image::Reference(sidecar.image.to_string()), on())
+        let service = |(name, sidecar): (&String, &Sidecar)| {
+            Ok(Service {
+                environment: secrets::environment(&sidecar.env)?,
+                command: (!sidecar.command.is_empty()).then(|| sidecar.command.clone()),
+                ..Service::new(name.clone(), Image::Reference(sidecar.image.to_string()), on())
+            })
         };
         let depends_on = sidecars.keys().map(|name| (name.clone(), Condition::Healthy));
         let tested = Service {
             depends_on: depends_on.collect(),
             ..Service::new(app.to_owned(), Image::Candidate, on())
         };
-        Self {
+        Ok(Self {
             stack: Stack {
-                before: sidecars.iter().map(service).collect(),
+                before: sidecars.iter().map(service).collect::<Result<_, Failure>>()?,
                 tested,
                 after: Vec::new(),
+                tester: None,
                 networks: BTreeMap::from([("test".to_owned(), Network::Own { internal: false })]),
                 volumes: BTreeMap::new(),
                 notes: Vec::new(),
             },
+            tester: None,
             rules: sidecars
                 .iter()
                 .map(|(name, sidecar)| (name.clone(), sidecar.ready.clone()))
                 .collect(),
+        })
+    }
+}
+
+/// What a tester that is no service is called on the engine. It answers to no name on the networks.
+const TESTER: &str = "tester";
+
+/// On the network, under no name.
+fn alone(member: &Member) -> Member {
+    Member {
+        network: member.network.clone(),
+        aliases: Vec::new(),
+        links: Vec::new(),
+    }
+}
+
+/// What a container is in a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Sidecar,
+    Tested,
+    Tester,
+}
+
+impl Part {
+    fn who(self, service: &Service) -> String {
+        match self {
+            Part::Sidecar => format!("sidecar {}", service.name),
+            Part::Tested => "the container".to_owned(),
+            Part::Tester => "the tester".to_owned(),
+        }
+    }
+
+    fn role(self, service: &Service) -> Role {
+        match self {
+            Part::Sidecar => Role::Sidecar(service.name.clone()),
+            Part::Tested => Role::Tools,
+            Part::Tester => Role::Tester,
         }
     }
 }
@@ -72,11 +149,15 @@ impl Setup {
 pub(super) struct Launched {
     /// The container under test.
     pub(super) container: String,
+    /// By name, the one under test among them.
+    pub(super) services: BTreeMap<String, String>,
+    /// Created, not started.
+    pub(super) tester: Option<String>,
     /// Containers and networks, sidecars first.
     pub(super) leftovers: Vec<String>,
 }
 
-/// Brings everything up: dependencies first, the candidate, then what depends on it. `tree`: the work tree of the commit, for a stack of
+/// Brings everything up: dependencies first, the candidate, then what depends on it. The tester is only made. `tree`: the work tree of the commit, for a stack of
 /// the repository.
 ///
 /// # Errors
@@ -124,22 +205,29 @@ pub(super) async fn launch(
     for service in &stack.after {
         launch.sidecar(service, log).await?;
     }
+    let tester = match setup.tester() {
+        Some(tester) => Some(launch.create(tester, Part::Tester, log).await?),
+        None => None,
+    };
     launch.all_run().await?;
     let Launch {
-        mut containers,
-        networks,
-        ..
+        containers, networks, ..
     } = launch;
-    let container = containers.remove(&stack.tested.name).unwrap_or_default();
+    let container = containers.get(&stack.tested.name).cloned().unwrap_or_default();
     let own = stack
         .networks
         .iter()
         .filter(|(_, kind)| matches!(kind, Network::Own { .. }));
     let own = own.filter_map(|(name, _)| networks.get(name).cloned());
-    let mut leftovers: Vec<String> = containers.into_values().collect();
-    leftovers.push(container.clone());
+    let sidecars = containers.values().filter(|id| **id != container);
+    let mut leftovers: Vec<String> = sidecars.chain(&tester).chain([&container]).cloned().collect();
     leftovers.extend(own);
-    Ok(Launched { container, leftovers })
+    Ok(Launched {
+        container,
+        services: containers,
+        tester,
+        leftovers,
+    })
 }
 
 /// A launch on its way.
@@ -163,13 +251,15 @@ impl Launch<'_> {
         if service.image == Image::Candidate {
             log.note(&format!("sidecar {}: the image under test", service.name));
         }
-        let id = self.create(service, Kind::Sidecar, log).await?;
+        let id = self.create(service, Part::Sidecar, log).await?;
+        self.containers.insert(service.name.clone(), id.clone());
         ready::start_only(self.environment, &id, &Role::Sidecar(service.name.clone())).await
     }
 
     async fn tested(&mut self, log: &mut StageLog<'_>) -> Result<(), Stop> {
         let service = &self.setup.stack.tested;
-        let id = self.create(service, Kind::Test, log).await?;
+        let id = self.create(service, Part::Tested, log).await?;
+        self.containers.insert(service.name.clone(), id.clone());
         log.note("the image under test, with the testing tools on");
         let ready = ready::start(self.environment, &id, &Role::Tools, &self.test.ready, log).await;
         if let Err(Stop::Failed(failure)) = ready {
@@ -181,21 +271,25 @@ impl Launch<'_> {
     }
 
     /// Waits for what the service needs, and makes its container.
-    async fn create(&mut self, service: &Service, kind: Kind, log: &mut StageLog<'_>) -> Result<String, Stop> {
+    async fn create(&mut self, service: &Service, part: Part, log: &mut StageLog<'_>) -> Result<String, Stop> {
         for (name, condition) in &service.depends_on {
             self.until(name, *condition, log).await?;
         }
         let (environment, tree) = (self.environment, self.tree);
-        let image = images::bring(environment, &service.name, &service.image, self.candidate, tree, log).await?;
-        let mut spec = self.spec(service, kind, image);
+        let image = images::bring(
+            environment,
+            &part.who(service),
+            &service.image,
+            self.candidate,
+            tree,
+            log,
+        )
+        .await?;
+        let mut spec = self.spec(service, part, image)?;
         let direct = self.files.place(environment, service, &mut spec).await?;
         environment.go_on()?;
-        let role = match kind {
-            Kind::Test => Role::Tools,
-            Kind::Sidecar | Kind::Probe | Kind::Trial => Role::Sidecar(service.name.clone()),
-        };
         let created = environment.create(&spec).await;
-        let id = created.map_err(|e| ready::not_created(&role, &e))?;
+        let id = created.map_err(|e| ready::not_created(&part.role(service), &e))?;
         for member in service.connection.networks().iter().skip(1) {
             let (network, aliases) = (self.network(&member.network), aliases(service, member));
             environment
@@ -206,7 +300,6 @@ impl Launch<'_> {
         if !direct.is_empty() {
             environment.engine.upload_files(&id, &direct).await?;
         }
-        self.containers.insert(service.name.clone(), id.clone());
         Ok(id)
     }
 
@@ -270,13 +363,13 @@ impl Launch<'_> {
         Ok(())
     }
 
-    fn spec(&self, service: &Service, kind: Kind, image: String) -> Spec {
+    fn spec(&self, service: &Service, part: Part, image: String) -> Result<Spec, Failure> {
         let environment = self.environment;
         let mut env = service.environment.clone();
-        let is_tested = kind == Kind::Test;
+        let is_tested = part == Part::Tested;
         if is_tested {
-            env.extend(environment.app.env.clone());
-            env.extend(self.test.env.clone());
+            env.extend(secrets::environment(&environment.app.env)?);
+            env.extend(secrets::environment(&self.test.env)?);
         }
         // The testing tools are installed at launch, and a sidecar may be starting until its timeout: a health check that fails until then
         // says nothing.
@@ -288,10 +381,10 @@ impl Launch<'_> {
             .filter_map(|other| other.depends_on.get(&service.name))
             .max();
         let awaited = (is_tested || awaited == Some(&Condition::Healthy)).then_some(self.test.ready.timeout);
-        Spec {
+        Ok(Spec {
             name: Some(unique(environment, if is_tested { "candidate" } else { &service.name })),
             image,
-            kind,
+            kind: if is_tested { Kind::Test } else { Kind::Sidecar },
             labels: environment.labels.clone(),
             env,
             entrypoint: service.entrypoint.clone(),
@@ -302,8 +395,8 @@ impl Launch<'_> {
             limits: environment.limits(),
             mounts: self.files.mounts(service),
             platform: service.platform.clone(),
-            settings: self.settings(service, is_tested),
-        }
+            settings: self.settings(service, part),
+        })
     }
 
     fn attach(&self, service: &Service) -> Attach {
@@ -326,7 +419,7 @@ impl Launch<'_> {
     }
 
     /// What the file says, and what stands for other services in it.
-    fn settings(&self, service: &Service, is_tested: bool) -> Map<String, Value> {
+    fn settings(&self, service: &Service, part: Part) -> Map<String, Value> {
         let mut settings = service.settings.clone();
         let mut host = match settings.remove("HostConfig") {
             Some(Value::Object(host)) => host,
@@ -346,8 +439,11 @@ impl Launch<'_> {
         if !from.is_empty() {
             host.insert("VolumesFrom".to_owned(), json!(from));
         }
-        // A candidate that ends is seen to end.
-        let restart = if is_tested { Restart::Never } else { service.restart };
+        let restart = match part {
+            Part::Sidecar => service.restart,
+            // It is seen to end.
+            Part::Tested | Part::Tester => Restart::Never,
+        };
         let restart = match restart {
             Restart::Never => None,
             Restart::Always => Some(json!({"Name": "always"})),
@@ -372,19 +468,27 @@ fn links(member: &Member) -> Vec<String> {
 }
 
 fn aliases(service: &Service, member: &Member) -> Vec<String> {
-    let own = std::iter::once(service.name.clone());
+    let own = (service.name != TESTER).then(|| service.name.clone()).into_iter();
     own.chain(member.aliases.clone()).collect()
 }
 
 /// The candidate as it ships: only the environment it needs to start at all. The first of the networks is its own, the others are
 /// connected.
-pub(super) fn production(environment: &TestEnvironment<'_>, image: &str, network: &str, aliases: Vec<String>) -> Spec {
-    Spec {
+///
+/// # Errors
+/// `SecretMissing`.
+pub(super) fn production(
+    environment: &TestEnvironment<'_>,
+    image: &str,
+    network: &str,
+    aliases: Vec<String>,
+) -> Result<Spec, Failure> {
+    Ok(Spec {
         name: Some(unique(environment, "candidate")),
         image: image.to_owned(),
         kind: Kind::Test,
         labels: environment.labels.clone(),
-        env: environment.app.env.clone(),
+        env: secrets::environment(&environment.app.env)?,
         entrypoint: None,
         command: None,
         health: None,
@@ -399,7 +503,7 @@ pub(super) fn production(environment: &TestEnvironment<'_>, image: &str, network
         mounts: Vec::new(),
         platform: None,
         settings: Map::new(),
-    }
+    })
 }
 
 /// A network of this attempt's own.

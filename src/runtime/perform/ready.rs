@@ -21,6 +21,8 @@ pub(super) enum Role {
     Tools,
     /// The candidate as it ships.
     Production,
+    /// It tests the candidate, and ends.
+    Tester,
 }
 
 /// Starts a created container and waits until it is ready; how long that took. Its output goes to the log.
@@ -67,6 +69,18 @@ pub(super) async fn patience(environment: &TestEnvironment<'_>, id: &str, rule: 
             Ok(timeout)
         }
     }
+}
+
+/// Waits until a container that runs proves that it serves, for at most `within`. Output from before counts, too.
+pub(super) async fn within(
+    environment: &TestEnvironment<'_>,
+    id: &str,
+    role: &Role,
+    rule: &Ready,
+    within: Duration,
+    log: &mut StageLog<'_>,
+) -> Result<Duration, Stop> {
+    watch(environment, id, role, rule, within, None, log).await
 }
 
 /// Waits until a restarted container is ready, for at most `within`. Reads only the output written since.
@@ -188,6 +202,7 @@ fn name(role: &Role) -> String {
         Role::Sidecar(name) => format!("sidecar {name}"),
         Role::Tools => "the container".to_owned(),
         Role::Production => "the container without the testing tools".to_owned(),
+        Role::Tester => "the tester".to_owned(),
     }
 }
 
@@ -202,6 +217,10 @@ fn judge(role: &Role, verdict: &ReadyVerdict, check: &ReadyCheck, within: Durati
         ReadyVerdict::Restarting { count } => (FailureKind::ContainerExited, format!("restarted {count} times")),
         ReadyVerdict::Unhealthy { last } if last.is_empty() => (FailureKind::NotReady, "is unhealthy".to_owned()),
         ReadyVerdict::Unhealthy { last } => (FailureKind::NotReady, format!("is unhealthy: {last}")),
+        ReadyVerdict::TimedOut { .. } if *role == Role::Tester => (
+            FailureKind::TestTimeout,
+            format!("did not end within {} s", within.as_secs()),
+        ),
         ReadyVerdict::TimedOut { last } => (
             FailureKind::NotReady,
             format!("was not ready within {} s: {last}", within.as_secs()),
@@ -220,6 +239,8 @@ fn judge(role: &Role, verdict: &ReadyVerdict, check: &ReadyCheck, within: Durati
     }
     let kind = match (role, kind) {
         (Role::Sidecar(_), _) => FailureKind::SidecarFailed,
+        (Role::Tester, FailureKind::OutOfMemory | FailureKind::TestTimeout) => kind,
+        (Role::Tester, _) => FailureKind::TestFailed,
         (Role::Production, FailureKind::OutOfMemory) | (Role::Tools, _) => kind,
         (Role::Production, _) => FailureKind::NotReadyInProduction,
     };
@@ -228,6 +249,7 @@ fn judge(role: &Role, verdict: &ReadyVerdict, check: &ReadyCheck, within: Durati
 
 fn exited(role: &Role, code: i64, check: &ReadyCheck) -> String {
     match (check, code) {
+        (ReadyCheck::Exit { .. }, _) if *role == Role::Tester => format!("exited with {code}"),
         (ReadyCheck::Exit { code: expected }, _) => format!("exited with code {code}, not {expected}"),
         // Exit code 0 suggests a job rather than a broken service: name the setting for one.
         (_, 0) => {
@@ -235,6 +257,8 @@ fn exited(role: &Role, code: i64, check: &ReadyCheck) -> String {
                 Role::Sidecar(_) => "the sidecar's `ready`",
                 Role::Tools => "`test.ready`",
                 Role::Production => "`ready`",
+                // It is meant to.
+                Role::Tester => "its command",
             };
             format!("exited with code 0; for an image that ends by itself, set {key} to {{ exit: 0 }}")
         }
@@ -252,6 +276,7 @@ pub(super) fn not_created(role: &Role, error: &EngineError) -> Failure {
     }
     let kind = match role {
         Role::Sidecar(_) => FailureKind::SidecarFailed,
+        Role::Tester => FailureKind::TestFailed,
         Role::Tools | Role::Production => FailureKind::NothingToStart,
     };
     Failure::new(kind, format!("{} has neither CMD nor ENTRYPOINT: {words}", name(role)))
@@ -278,6 +303,7 @@ fn refused(role: &Role, error: &EngineError) -> Failure {
     }
     let kind = match role {
         Role::Sidecar(_) => FailureKind::SidecarFailed,
+        Role::Tester => FailureKind::TestFailed,
         Role::Tools => FailureKind::ContainerExited,
         Role::Production => FailureKind::NotReadyInProduction,
     };

@@ -5,8 +5,9 @@ use super::environment::{Stop, TestEnvironment};
 use super::hidden::Hidden;
 use super::run::StageContext;
 use super::{bootstrap, build, test};
+use lowtide_core::report::words;
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_model::policy::TestSetup;
+use lowtide_model::policy::{StepAction, TestPolicy, TestSetup};
 use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use lowtide_model::stages::test::{Test, TestReport, Tested};
 use lowtide_packages::junit;
@@ -14,7 +15,7 @@ use lowtide_packages::junit;
 /// # Errors
 /// As bootstrap fails or is cancelled.
 pub async fn bootstrap(context: &StageContext<'_>, effect: &Bootstrap) -> Result<Bootstrapped, Stop> {
-    let tree = work_tree(context, effect.round).await?;
+    let tree = work_tree(context, effect.round, |test| matches!(test.how, TestSetup::Compose(_))).await?;
     in_environment(context, effect.round, async |environment| {
         bootstrap::perform(environment, effect, tree.as_ref().map(|tree| tree.path.as_path())).await
     })
@@ -24,8 +25,19 @@ pub async fn bootstrap(context: &StageContext<'_>, effect: &Bootstrap) -> Result
 /// # Errors
 /// As the tests fail or are cancelled.
 pub async fn test(context: &StageContext<'_>, effect: &Test) -> Result<Tested, Stop> {
+    let copies = |test: &TestPolicy| {
+        let mut actions = test.steps.iter().map(|step| &step.action);
+        actions.any(|action| matches!(action, StepAction::CopyIn { .. }))
+    };
+    let tree = work_tree(context, effect.round, copies).await?;
     in_environment(context, effect.round, async |environment| {
-        test::perform(environment, effect, &parse).await
+        test::perform(
+            environment,
+            effect,
+            tree.as_ref().map(|tree| tree.path.as_path()),
+            &parse,
+        )
+        .await
     })
     .await
 }
@@ -59,15 +71,29 @@ async fn in_environment<T>(
         hidden: &hidden,
         say: &say,
     };
-    work(&environment).await
+    let Some(set) = environment.policy().and_then(|test| words::of_set(&test.matrix)) else {
+        return work(&environment).await;
+    };
+    context.line(&words::round(round, context.run.app.tests.len(), &set));
+    work(&environment).await.map_err(|stop| match stop {
+        Stop::Failed(failure) => Stop::Failed(Failure {
+            detail: format!("with {set}: {}", failure.detail),
+            ..failure
+        }),
+        Stop::Cancelled => Stop::Cancelled,
+    })
 }
 
-/// The work tree of the commit under test, where the round runs the repository's own stack.
-async fn work_tree(context: &StageContext<'_>, round: u16) -> Result<Option<WorkTree>, Stop> {
+/// The work tree of the commit under test, where the round needs it.
+async fn work_tree(
+    context: &StageContext<'_>,
+    round: u16,
+    is_needed: impl Fn(&TestPolicy) -> bool,
+) -> Result<Option<WorkTree>, Stop> {
     let app = &context.run.app;
-    let Some(TestSetup::Compose(_)) = app.tests.get(usize::from(round)).map(|test| &test.how) else {
+    if !app.tests.get(usize::from(round)).is_some_and(is_needed) {
         return Ok(None);
-    };
+    }
     let Some((build, _)) = &context.run.build else {
         return Err(Failure::new(FailureKind::Invariant, "a test before its build").into());
     };

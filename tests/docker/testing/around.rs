@@ -182,7 +182,7 @@ async fn a_cancel_leaves_nothing() {
                     bootstrapped: Some(bootstrapped),
                     starts: true,
                 };
-                test::perform(&environment, &effect, &junit).await.map(drop)
+                test::perform(&environment, &effect, None, &junit).await.map(drop)
             }
             Err(stop) => Err(stop),
         };

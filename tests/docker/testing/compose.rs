@@ -6,7 +6,7 @@ use super::*;
 fn composed(ready: ReadyCheck, steps: Vec<TestStep>, files: &[(&str, &str)]) -> Attempt {
     let mut test = policy(ready, steps);
     test.how = TestSetup::Compose(ComposeTest {
-        env: BTreeMap::from([("GIVEN".to_owned(), "given".to_owned())]),
+        env: BTreeMap::from([("GIVEN".to_owned(), "given".into())]),
         ..ComposeTest::default()
     });
     let attempt = Attempt::new(Some(test), up());
@@ -38,7 +38,7 @@ volumes: { data: {} }
     let steps = vec![exec("wget -qO - http://db/seed | grep seeded")];
     let mut attempt = composed(log("^as composed$"), steps, &[("compose.yml", stack)]);
     attempt.app.ready = within(log("^connected$"), PATIENCE);
-    attempt.app.env.insert("DB".to_owned(), "db".to_owned());
+    attempt.app.env.insert("DB".to_owned(), "db".into());
     let effect = attempt.bootstrap(&image).await.unwrap();
     assert_eq!(attempt.left().len(), 5, "three containers, a network, a volume");
     attempt.test(&effect).await.unwrap();
@@ -204,7 +204,7 @@ services:
     let mut attempt = composed(up(), steps, &files);
     attempt.app.tests[0].how = TestSetup::Compose(ComposeTest {
         service: Some("web".to_owned()),
-        env: BTreeMap::from([("GIVEN".to_owned(), "given".to_owned())]),
+        env: BTreeMap::from([("GIVEN".to_owned(), "given".into())]),
         ..ComposeTest::default()
     });
     let effect = attempt.bootstrap(&image).await.unwrap();

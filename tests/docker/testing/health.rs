@@ -75,7 +75,7 @@ async fn a_check_that_never_passes_is_reported_with_its_last_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_longer_start_period_of_its_own_is_waited_for_in_both_modes() {
     let image = slow("--start-period=1m", "");
-    let mut test = policy(ReadyCheck::Healthcheck, vec![TestStep::Restart]);
+    let mut test = policy(ReadyCheck::Healthcheck, vec![step(StepAction::Restart)]);
     test.ready.timeout = SECOND;
     let mut attempt = Attempt::new(Some(test), ReadyCheck::Healthcheck);
     attempt.app.ready.timeout = SECOND;

@@ -12,12 +12,12 @@ async fn tools_arrive_tests_pass_and_the_image_starts_as_it_ships() {
         http("/mode"),
         vec![
             exec("sh /tools.sh && echo ran the tests"),
-            TestStep::Restart,
-            TestStep::Http {
+            step(StepAction::Restart),
+            step(StepAction::Http {
                 port: 8080,
                 path: "/missing".to_owned(),
                 status: 404,
-            },
+            }),
         ],
     );
     let tools = "mkdir /s; echo 'mkdir -p /data/results; ln -s /data/results /results; echo \"<report><ok><ok>\" > /results/a.xml; echo kept > /results/a.log' > /s/tools.sh; exec httpd -f -p 8080 -h /s";
@@ -111,9 +111,9 @@ async fn each_way_a_step_can_fail_has_its_kind() {
     let attempt = Attempt::new(
         Some(policy(
             up(),
-            vec![TestStep::Exec {
+            vec![step(StepAction::Exec {
                 command: vec!["/no/such/script".to_owned()],
-            }],
+            })],
         )),
         up(),
     );
@@ -186,12 +186,11 @@ async fn secrets_of_the_test_environment_are_reported_nowhere() {
     let step = "echo step $MYPASSWORD; printf %s \"${MYPASSWORD%-test}\"; sleep 0.3; echo -test; mkdir /r; \
         echo \"<report><ok><bad>Case $MYPASSWORD</bad>\" > /r/x.xml; echo \"kept $MYPASSWORD $IMAGE_TOKEN\" > /r/a.log; exit 3";
     let mut test = policy(up(), vec![exec(step)]);
-    test.env
-        .insert("MYPASSWORD".to_owned(), "canary-of-the-test".to_owned());
+    test.env.insert("MYPASSWORD".to_owned(), "canary-of-the-test".into());
     test.junit = Some("/r/*.xml".to_owned());
     test.artefacts = vec!["/r/a.log".to_owned()];
     let mut db = sidecar("echo $DB_PASS; exec sleep 1000", up());
-    db.env.insert("DB_PASS".to_owned(), "canary-of-the-sidecar".to_owned());
+    db.env.insert("DB_PASS".to_owned(), "canary-of-the-sidecar".into());
     test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
     let attempt = Attempt::new(Some(test), up());
 

@@ -9,6 +9,7 @@ mod machine;
 mod references;
 mod routers;
 mod secrets;
+mod tests;
 mod values;
 mod webhooks;
 mod windows;
@@ -23,6 +24,7 @@ use references::REFERENCES;
 use routers::ROUTERS;
 use secrets::SECRETS;
 use std::collections::BTreeSet;
+use tests::TESTS;
 use values::VALUES;
 
 fn report(text: &str) -> String {
@@ -142,6 +144,7 @@ fn every_code_occurs_here_and_no_other() {
         REFERENCES,
         ROUTERS,
         COMMANDS,
+        TESTS,
         ENDS,
         ENGINES,
         SYNTAX,

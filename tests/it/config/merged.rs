@@ -3,6 +3,7 @@
 use lowtide::config::validate;
 use lowtide::config::validate::{fleet_with_provenance, secrets};
 use lowtide::model::policy::{ReadyCheck, Schedule};
+use lowtide::model::secret::EnvValue;
 use lowtide::model::window::Until;
 
 const TEXT: &str = r#"
@@ -38,8 +39,8 @@ fn the_nearest_layer_wins_key_by_key() {
     let (fleet, _) = fleet_with_provenance(TEXT.as_bytes(), &|_| true).unwrap();
     let app = &fleet.apps.values().next().unwrap();
     assert_eq!(
-        app.env.values().map(String::as_str).collect::<Vec<_>>(),
-        ["defaults", "profile", "app", "x"]
+        app.env.values().cloned().collect::<Vec<_>>(),
+        ["defaults", "profile", "app", "x"].map(EnvValue::from)
     );
     assert!(
         matches!(app.schedule, Schedule::Between { .. }),
@@ -152,8 +153,7 @@ fn a_command_has_its_own_readiness() {
       - name: edge
         command:
           run: [/hooks/deploy.sh, edge]
-          env: { ZONE: example.org, API_TOKEN: "x" }
-          secrets: { EDGE: { file: /run/secrets/edge } }
+          env: { ZONE: example.org, API_TOKEN: "x", EDGE: { file: /run/secrets/edge } }
         ready: { http: { url: "https://edge.example.org/healthz" } }
 "#
         .trim_start_matches('\n');
@@ -165,8 +165,8 @@ fn a_command_has_its_own_readiness() {
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
     rollout[1].command.timeout = 10m (default)
     rollout[1].command.env.API_TOKEN = (hidden) (app)
+    rollout[1].command.env.EDGE = file /run/secrets/edge (app)
     rollout[1].command.env.ZONE = example.org (app)
-    rollout[1].command.secrets.EDGE = file /run/secrets/edge (app)
     rollout[1].ready.timeout = 2m (default)
     rollout[1].ready.http.url = https://edge.example.org/healthz (app)
     rollout[1].command.run = /hooks/deploy.sh edge (app)
@@ -181,7 +181,7 @@ fn a_command_has_its_own_readiness() {
     rollout[1].unhealthy = refuse (default)
     ");
     let places: Vec<String> = secrets(&fleet).into_iter().map(|(place, _)| place).collect();
-    assert!(places.contains(&"apps.web.rollout.edge.command.secrets.EDGE".to_owned()));
+    assert!(places.contains(&"apps.web.rollout.edge.command.env.EDGE".to_owned()));
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_blackout_of_the_defaults_holds_for_every_window() {
     let of_long = provenance.values().next().unwrap();
     let lines = of_long.iter().filter(|s| s.key.contains("window"));
     let lines = lines.map(|s| format!("{} = {} ({})", s.key, s.value, s.origin));
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
     rollout[0].window.from = 06:00 (app)
     rollout[0].window.to = 05:00 (app)
     rollout[0].window.days = mon (app)

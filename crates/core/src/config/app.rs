@@ -12,6 +12,8 @@ use croner::parser::{CronParser, Seconds, Year};
 use lowtide_model::defaults;
 use lowtide_model::name::AppName;
 use lowtide_model::policy::{BuildLimits, BuildPolicy, ImageOrigin, Mode, Schedule};
+use lowtide_model::secret::SecretRef;
+use std::collections::BTreeMap;
 
 impl Check<'_> {
     pub(super) fn app(&mut self, file: &raw::File, key: &str, raw: &raw::App) -> Option<App> {
@@ -68,23 +70,23 @@ impl Check<'_> {
             self.note(scope, &Route::keys("maintainers"), maintainers.join(", "));
         }
         let source = self.source(scope, &raw.source.clone().unwrap_or_default());
-        self.env(scope, &Route::keys("env"), &raw.env);
+        let env = self.env(scope, &Route::keys("env"), &raw.env);
         let publish = self.publish(scope, raw.publish.as_ref());
         let github_repo = self.github_repo(scope, file, raw, &source.repo);
+        let name = name?;
+        let origin = ImageOrigin::Built {
+            build: self.build(scope, &raw.build.clone().unwrap_or_default()),
+            source,
+        };
+        let tests = self.tests(scope, &name, raw.test.as_ref(), raw.ready.as_ref());
         let mut app = App {
-            name: name?,
+            name,
             mode,
             timezone,
             maintainers,
-            origin: ImageOrigin::Built {
-                build: self.build(scope, &raw.build.clone().unwrap_or_default()),
-                source,
-            },
-            env: strings(&raw.env),
-            tests: self
-                .test(scope, raw.test.as_ref(), raw.ready.as_ref())
-                .into_iter()
-                .collect(),
+            origin,
+            env,
+            tests,
             ready: self.ready(
                 scope,
                 &Route::keys("ready"),
@@ -110,6 +112,24 @@ impl Check<'_> {
         }
     }
 
+    fn build_secrets(&mut self, scope: &Scope, raw: &raw::Build) -> BTreeMap<String, SecretRef> {
+        let mut secrets = BTreeMap::new();
+        for (id, secret) in &raw.secrets {
+            let at = Route::keys("build.secrets").key(id);
+            if id.is_empty() || id.contains([',', '=', '"', '\0']) || id.contains(char::is_whitespace) {
+                let problem = Problem::new("bad-name", format!("`{}` cannot be the id of a secret", shown(id)));
+                self.report(
+                    scope,
+                    &at,
+                    problem.hint("it is what the Dockerfile says: `--mount=type=secret,id=npm`"),
+                );
+            }
+            let secret = self.secret(scope, &at, Some(secret));
+            secrets.extend(secret.map(|secret| (id.clone(), secret)));
+        }
+        secrets
+    }
+
     fn build(&mut self, scope: &Scope, raw: &raw::Build) -> BuildPolicy {
         let at = |key: &str| Route::keys("build").key(key);
         for name in raw
@@ -128,13 +148,13 @@ impl Check<'_> {
                 "secret-in-args",
                 format!("the build argument `{}` looks like a secret", shown(name)),
             );
-            let hint =
-                "build arguments stay readable in the image's history; build secrets are not supported by this version";
+            let hint = "build arguments stay readable in the image's history: take `build.secrets`, and `RUN --mount=type=secret` in the Dockerfile";
             self.report(scope, &at("args").key(name), problem.hint(hint));
         }
         for (key, text) in &raw.args {
             self.note(scope, &at("args").key(key), text.0.clone());
         }
+        let secrets = self.build_secrets(scope, raw);
         if let Some(target) = &raw.target {
             self.note(scope, &at("target"), target.0.clone());
         }
@@ -146,6 +166,7 @@ impl Check<'_> {
         BuildPolicy {
             host: self.host(scope, &at("host"), raw.host.as_ref()),
             args: strings(&raw.args),
+            secrets,
             target: raw.target.as_ref().map(|text| text.0.clone()),
             labels: strings(&raw.labels),
             label_schema,

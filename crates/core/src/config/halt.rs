@@ -21,7 +21,7 @@ impl Check<'_> {
         self.note(scope, &at("probation"), probation.to_string());
         let tests = match &raw.tests {
             None => default.tests,
-            Some(texts) => self.tests(scope, texts),
+            Some(texts) => self.test_files(scope, texts),
         };
         self.note(scope, &at("tests"), tests.join(", "));
         HaltPolicy {
@@ -31,7 +31,7 @@ impl Check<'_> {
         }
     }
 
-    fn tests(&mut self, scope: &Scope, texts: &[shared::Text]) -> Vec<String> {
+    fn test_files(&mut self, scope: &Scope, texts: &[shared::Text]) -> Vec<String> {
         let here = Route::keys("halt.tests");
         let hint = "write it like `tests/**` or `**/*_test.go`: paths of the repository, from its root";
         if texts.is_empty() {

@@ -3,10 +3,10 @@
 
 use super::raw::{
     App, Build, BuildLimits, ContainerLimits, Defaults, Halt, Nightly, Profile, Publish, Sidecar, Source, Test,
-    TestCompose,
+    TestCompose, Tester,
 };
 use crate::yaml::raw as shared;
-use crate::yaml::raw::{Command, Http, Ready, Secret, Text, Window};
+use crate::yaml::raw::{Command, Http, Ready, Secret, Text, TextOrSecret, Window};
 use std::collections::BTreeMap;
 
 pub(super) trait Over: Sized {
@@ -56,7 +56,8 @@ replaced!(
     shared::EscalateWord,
     super::raw::RequireWord,
     Command,
-    Secret
+    Secret,
+    TextOrSecret
 );
 impl<T> Over for Vec<T> {
     fn over(self, _: Self) -> Self {
@@ -100,10 +101,12 @@ impl<T> Chosen for BTreeMap<String, T> {
 laid_over! {
     Source { repo, branch, tag, commit, context, dockerfile, submodules, username, token, ssh_key, timeout, max_size }
         @one_of branch, tag, commit;
-    Build { host, args, target, labels, label_schema, pull, timeout, limits, max_log, upgrade, max_age, ignore_paths }
+    Build { host, args, secrets, target, labels, label_schema, pull, timeout, limits, max_log, upgrade, max_age, ignore_paths }
     BuildLimits { memory, cpus }
-    Test { sidecars, compose, env, network, ready, steps, junit, artefacts, limits, timeout }
+    Test { sidecars, compose, env, matrix, network, ready, steps, tester, junit, artefacts, limits, timeout }
         @one_of sidecars, compose;
+    Tester { image, service, command, env, junit, artefacts, timeout }
+        @one_of image, service;
     Sidecar { image, env, command, ready }
     TestCompose { file, files, service, profiles, env, allow }
         @one_of file, files;

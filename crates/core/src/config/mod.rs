@@ -16,6 +16,7 @@ mod publish;
 pub mod raw;
 mod remote;
 mod shape;
+mod steps;
 mod target;
 mod testing;
 pub mod unread;

@@ -3,7 +3,7 @@
 
 use crate::channels::list::Notify;
 use crate::kinds::raw::Target;
-use crate::yaml::raw::{Command, Ready, Secret, Text, TextMap, Window, raw};
+use crate::yaml::raw::{Command, EnvMap, Ready, Secret, Text, TextMap, Window, raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ macro_rules! settings {
             /// How the image is built.
             build: Option<Build>,
             /// What the image needs to start at all, in test and in production mode.
-            env: TextMap,
+            env: EnvMap,
             /// How the image is tested, inside itself.
             test: Option<Test>,
             /// How a container proves that it serves: after the test, and for targets that say nothing else.
@@ -174,6 +174,8 @@ raw! {
         /// Name of the host that builds and tests.
         host: Option<Text>,
         args: TextMap,
+        /// For `RUN --mount=type=secret`, by their ids. They are in no layer and in no history.
+        secrets: BTreeMap<String, Secret>,
         /// Stage of the Dockerfile.
         target: Option<Text>,
         labels: TextMap,
@@ -205,22 +207,42 @@ raw! {
         /// The repository's own compose file instead of sidecars.
         compose: Option<TestCompose>,
         /// Set only for the test container, never in the image: switches the testing tools on.
-        env: TextMap,
+        env: EnvMap,
+        /// Sets of variables: the same image is tested with each of them, one after the other. They count more than `env` and
+        /// `compose.env`, and stand for `${NAME}` in the images of sidecars.
+        matrix: Option<Vec<EnvMap>>,
         network: Option<Network>,
         /// Readiness with the testing tools on.
         ready: Option<Ready>,
         steps: Option<Vec<TestStep>>,
+        /// A container that tests the image over the network, after the steps. It passes when it exits 0.
+        tester: Option<Tester>,
         /// Glob of JUnit files inside the container.
         junit: Option<Text>,
         /// Absolute paths inside the container kept after the test.
         artefacts: Option<Vec<Text>>,
         limits: Option<ContainerLimits>,
-        /// All steps together.
+        /// All steps and the tester together.
+        timeout: Option<Text>,
+    }
+    /// Exactly one of `image` and `service`.
+    Tester {
+        image: Option<Text>,
+        /// A service of the compose file. It is not started before the tests.
+        service: Option<Text>,
+        /// The image's or the service's own, if not given.
+        command: Option<Command>,
+        env: EnvMap,
+        /// Glob of JUnit files inside it.
+        junit: Option<Text>,
+        /// Absolute paths inside it kept after the test.
+        artefacts: Option<Vec<Text>>,
+        /// What the test has left, if not given.
         timeout: Option<Text>,
     }
     Sidecar {
         image: Option<Text>,
-        env: TextMap,
+        env: EnvMap,
         command: Option<Command>,
         ready: Option<Ready>,
     }
@@ -234,17 +256,29 @@ raw! {
         /// Profiles of the file that are on.
         profiles: Option<Vec<Text>>,
         /// Values for variables of the file, and for environment files that the commit does not have.
-        env: TextMap,
+        env: EnvMap,
         /// Host rights that the stack may have, as `capability:NET_ADMIN`.
         allow: Option<Vec<Text>>,
     }
-    /// Exactly one of the keys.
+    /// Exactly one of `exec`, `restart`, `http`, `wait` and `copy`.
     TestStep {
         /// Passes when the command inside the container exits 0.
         exec: Option<Command>,
         /// `{}`: restarts the container and waits until it is ready again.
         restart: Option<Empty>,
         http: Option<StepHttp>,
+        /// Waits until the container proves that it serves; the keys are those of `ready`.
+        wait: Option<Ready>,
+        copy: Option<Copy>,
+        /// The sidecar or service that it happens in; the one under test, if not given.
+        service: Option<Text>,
+        /// What the test has left, if not given.
+        timeout: Option<Text>,
+    }
+    /// A path of a container is absolute; one that is not is in the repository (`from`) or among the artefacts (`to`).
+    Copy {
+        from: Option<Text>,
+        to: Option<Text>,
     }
     Empty {}
     StepHttp {

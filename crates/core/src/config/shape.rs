@@ -19,8 +19,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("File", "kpis", "KPIs"),
     ("Source", "verify", "checking commit signatures"),
     ("Source", "lfs", "choosing about Git LFS"),
-    ("Build", "secrets", "build secrets"),
-    ("Build", "secret", "build secrets"),
     ("Build", "ssh", "ssh agents in builds"),
     ("Build", "platform", "choosing a platform"),
     ("Build", "platforms", "images for several platforms"),
@@ -114,7 +112,7 @@ enum At<'a> {
 impl<'a> Walk<'a> {
     /// `key`: where the key that leads here stands; what a map or list is shown by.
     fn node(&mut self, node: &'a Node, schema: &'a Value, name: &'a str, key: Span) {
-        let (schema, name, optional) = self.resolve(schema, name);
+        let (schema, name, optional) = self.resolve(schema, name, node);
         let is = |wanted| types(schema).any(|t| t == wanted);
         if node.is_null() {
             let container = (is("object") || is("array")) && name != "Empty";
@@ -343,7 +341,7 @@ impl<'a> Walk<'a> {
         let general = match (&node.kind, types(schema).any(|t| t == "array")) {
             (Kind::Scalar { .. }, true) => "put it in brackets: `[…]`",
             (Kind::Map(_), true) => "begin each entry with `- `",
-            (Kind::Map(_), false) => "does the value hold a `: `? Quote it",
+            (Kind::Map(_), false) => map_hint(node),
             (Kind::List(_), _) => "take the `- ` off: keys stand by themselves",
             (Kind::Scalar { .. }, false) => "",
         };
@@ -360,13 +358,16 @@ impl<'a> Walk<'a> {
         self.shape.broken.insert(route);
     }
 
-    /// Follows references and takes the `null` of optional fields away.
-    fn resolve(&self, mut schema: &'a Value, mut name: &'a str) -> (&'a Value, &'a str, bool) {
+    /// Follows references and takes the `null` of optional fields away. Of a text or a secret it is what `node` looks like.
+    fn resolve(&self, mut schema: &'a Value, mut name: &'a str, node: &Node) -> (&'a Value, &'a str, bool) {
+        let is_secret = matches!(node.kind, Kind::Map(_)) && !is_template(node);
         let mut optional = types(schema).any(|t| t == "null");
         // References form no cycle and are two deep at most.
         for _ in 0..4 {
             if let Some(target) = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/")) {
                 (schema, name) = (&self.schema["$defs"][target], target);
+            } else if name == "TextOrSecret" && schema["anyOf"].is_array() {
+                (schema, name) = (&schema["anyOf"][usize::from(is_secret)], "");
             } else if let Some(some) = schema["anyOf"]
                 .as_array()
                 .and_then(|all| all.iter().find(|s| s["type"] != "null"))
@@ -375,6 +376,24 @@ impl<'a> Walk<'a> {
             }
         }
         (schema, name, optional)
+    }
+}
+
+/// `{date}` and the like: a text that YAML takes for a map.
+fn is_template(node: &Node) -> bool {
+    let entries = node.entries();
+    !entries.is_empty() && entries.iter().all(|entry| entry.value.is_null())
+}
+
+/// Why a map may stand where a single value is wanted.
+fn map_hint(node: &Node) -> &'static str {
+    let entries = node.entries();
+    if is_template(node) {
+        "`{` begins a map of keys: put the text in quotes"
+    } else if entries.iter().all(|entry| entry.key == "env" || entry.key == "file") {
+        "a secret cannot stand here: variables in `env` and the ids in `build.secrets` can refer to one"
+    } else {
+        ""
     }
 }
 

@@ -5,23 +5,36 @@ use super::raw;
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, shown};
 use crate::yaml::raw as shared;
-use crate::yaml::ready::strings;
 use crate::yaml::scope::Scope;
 use lowtide_model::defaults;
-use lowtide_model::image::Reference;
+use lowtide_model::name::AppName;
 use lowtide_model::policy::{
-    ComposeTest, ContainerLimits, Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, TestSetup, TestStep,
+    ComposeTest, ContainerLimits, Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, TestSetup,
 };
+use std::collections::BTreeMap;
 
 impl Check<'_> {
-    /// `None`: nothing under `test` configures a test; limits and time-outs alone do not.
-    pub(super) fn test(
+    /// The app's rounds of tests; none where nothing under `test` configures one.
+    pub(super) fn tests(
         &mut self,
         scope: &Scope,
+        app: &AppName,
         raw: Option<&raw::Test>,
         app_ready: Option<&shared::Ready>,
+    ) -> Vec<TestPolicy> {
+        let Some(raw) = raw else { return Vec::new() };
+        let test = self.test(scope, app, raw, app_ready);
+        test.map_or_else(Vec::new, |test| self.rounds(scope, raw, test))
+    }
+
+    /// `None`: limits and time-outs alone configure no test.
+    fn test(
+        &mut self,
+        scope: &Scope,
+        app: &AppName,
+        raw: &raw::Test,
+        app_ready: Option<&shared::Ready>,
     ) -> Option<TestPolicy> {
-        let raw = raw?;
         let at = |key: &str| Route::keys("test").key(key);
         let limits = self.test_limits(scope, raw.limits.as_ref());
         let timeout = self.limit(scope, "test.timeout", raw.timeout.as_ref(), defaults::TEST_TIMEOUT);
@@ -38,11 +51,8 @@ impl Check<'_> {
         let ready = raw.ready.clone().over(checks);
         let ready = self.test_ready(scope, ready.as_ref());
         let raw_steps: &[raw::TestStep] = raw.steps.as_deref().unwrap_or_default();
-        let steps = raw_steps
-            .iter()
-            .enumerate()
-            .filter_map(|(n, step)| self.step(scope, &at("steps").index(n), step))
-            .collect();
+        let steps = self.steps(scope, app, &how, raw_steps);
+        let tester = raw.tester.as_ref().and_then(|tester| self.tester(scope, &how, tester));
         if let (ReadyCheck::Exit { .. }, [_, ..]) = (&ready.check, raw_steps) {
             let problem = Problem::new(
                 "one-of",
@@ -51,25 +61,11 @@ impl Check<'_> {
             let hint = "leave out the steps: the exit code of the image's own command is the test; or give `test.ready` another check";
             self.report(scope, &at("steps"), problem.hint(hint));
         }
-        let junit = raw.junit.as_ref().map(|text| text.0.clone());
-        if let Some(pattern) = &junit {
-            if globset::Glob::new(pattern).is_err() || !pattern.starts_with('/') {
-                let problem = Problem::new("bad-pattern", format!("`{}` is not an absolute glob", shown(pattern)));
-                self.report(scope, &at("junit"), problem.hint("write it like `/results/*.xml`"));
-            }
-            self.note(scope, &at("junit"), pattern.clone());
-        }
-        let artefacts: Vec<String> = raw.artefacts.iter().flatten().map(|text| text.0.clone()).collect();
-        for (n, path) in artefacts.iter().enumerate().filter(|(_, path)| !path.starts_with('/')) {
-            let problem = Problem::new("bad-path", format!("`{}` is not an absolute path", shown(path)));
-            self.report(
-                scope,
-                &at("artefacts").index(n),
-                problem.hint("write the path inside the container, from `/`"),
-            );
-        }
-        self.env(scope, &at("env"), &raw.env);
+        let junit = self.junit(scope, &at("junit"), raw.junit.as_ref());
+        let artefacts = self.artefacts(scope, &at("artefacts"), raw.artefacts.as_deref());
+        let env = self.env(scope, &at("env"), &raw.env);
         let is_configured = raw.steps.is_some() || raw.ready.is_some() || raw.compose.is_some() || junit.is_some();
+        let is_configured = is_configured || raw.tester.is_some() || raw.matrix.is_some();
         let is_configured = is_configured || !raw.sidecars.is_empty() || !raw.env.is_empty() || !artefacts.is_empty();
         if !is_configured {
             return None;
@@ -81,15 +77,37 @@ impl Check<'_> {
         );
         Some(TestPolicy {
             how,
-            env: strings(&raw.env),
+            env,
+            matrix: BTreeMap::new(),
             network,
             ready,
             steps,
+            tester,
             junit,
             artefacts,
             limits,
             timeout,
         })
+    }
+
+    pub(super) fn junit(&mut self, scope: &Scope, rest: &Route, raw: Option<&shared::Text>) -> Option<String> {
+        let pattern = raw?.0.clone();
+        if globset::Glob::new(&pattern).is_err() || !pattern.starts_with('/') {
+            let problem = Problem::new("bad-pattern", format!("`{}` is not an absolute glob", shown(&pattern)));
+            self.report(scope, rest, problem.hint("write it like `/results/*.xml`"));
+        }
+        self.note(scope, rest, pattern.clone());
+        Some(pattern)
+    }
+
+    pub(super) fn artefacts(&mut self, scope: &Scope, rest: &Route, raw: Option<&[shared::Text]>) -> Vec<String> {
+        let artefacts: Vec<String> = raw.iter().copied().flatten().map(|text| text.0.clone()).collect();
+        for (n, path) in artefacts.iter().enumerate().filter(|(_, path)| !path.starts_with('/')) {
+            let problem = Problem::new("bad-path", format!("`{}` is not an absolute path", shown(path)));
+            let hint = "write the path inside the container, from `/`";
+            self.report(scope, &rest.index(n), problem.hint(hint));
+        }
+        artefacts
     }
 
     fn test_ready(&mut self, scope: &Scope, raw: Option<&shared::Ready>) -> Ready {
@@ -128,7 +146,8 @@ impl Check<'_> {
         let at = |key: &str| Route::keys("test").key(key);
         let Some(compose) = &raw.compose else {
             let sidecars = raw.sidecars.iter().filter_map(|(name, sidecar)| {
-                let sidecar = self.sidecar(scope, &at("sidecars").key(name), name, sidecar)?;
+                let first = raw.matrix.as_ref().and_then(|sets| sets.first());
+                let sidecar = self.sidecar(scope, &at("sidecars").key(name), name, sidecar, first)?;
                 Some((name.clone(), sidecar))
             });
             return TestSetup::Sidecars(sidecars.collect());
@@ -162,7 +181,7 @@ impl Check<'_> {
         if let Some(service) = &raw.service {
             self.note(scope, &rest.key("service"), service.0.clone());
         }
-        self.env(scope, &rest.key("env"), &raw.env);
+        let env = self.env(scope, &rest.key("env"), &raw.env);
         let list = |texts: &Option<Vec<shared::Text>>| -> Vec<String> {
             texts.iter().flatten().map(|text| text.0.clone()).collect()
         };
@@ -184,12 +203,20 @@ impl Check<'_> {
             files: files.into_iter().map(|(_, file)| file).collect(),
             service: raw.service.as_ref().map(|service| service.0.clone()),
             profiles,
-            env: strings(&raw.env),
+            env,
             allow: allow.into_iter().collect(),
         }
     }
 
-    fn sidecar(&mut self, scope: &Scope, rest: &Route, name: &str, raw: &raw::Sidecar) -> Option<Sidecar> {
+    /// `set`: the first of the matrix, which stands for `${NAME}` in the image.
+    fn sidecar(
+        &mut self,
+        scope: &Scope,
+        rest: &Route,
+        name: &str,
+        raw: &raw::Sidecar,
+        set: Option<&shared::EnvMap>,
+    ) -> Option<Sidecar> {
         let dns = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_' || c == '.';
         if name.is_empty() || name.len() > 63 || !name.chars().all(dns) || name.starts_with(['-', '.', '_']) {
             let problem = Problem::new(
@@ -199,66 +226,23 @@ impl Check<'_> {
             self.report(scope, rest, problem.hint("use a-z, 0-9 and `-`"));
         }
         let ready = self.ready(scope, &rest.key("ready"), raw.ready.as_ref(), defaults::READY_TIMEOUT);
-        self.env(scope, &rest.key("env"), &raw.env);
+        let env = self.env(scope, &rest.key("env"), &raw.env);
         let Some(text) = &raw.image else {
             self.missing(scope, &rest.key("image"), "write `image: \"mariadb:11\"`");
             return None;
         };
-        match text.0.parse::<Reference>() {
-            Ok(image) => {
-                self.note(scope, &rest.key("image"), text.0.clone());
-                let command = raw
-                    .command
-                    .as_ref()
-                    .map(|command| self.command(scope, &rest.key("command"), command));
-                Some(Sidecar {
-                    image,
-                    env: strings(&raw.env),
-                    command: command.unwrap_or_default(),
-                    ready,
-                })
-            }
-            Err(why) => {
-                let problem = Problem::new(
-                    "bad-image",
-                    format!("`{}` is not an image: {}", shown(&text.0), why.why),
-                );
-                self.report(
-                    scope,
-                    &rest.key("image"),
-                    problem.hint("write it like `mariadb:11` or `ghcr.io/owner/name:tag`"),
-                );
-                None
-            }
-        }
-    }
-
-    fn step(&mut self, scope: &Scope, rest: &Route, raw: &raw::TestStep) -> Option<TestStep> {
-        match (&raw.exec, &raw.restart, &raw.http) {
-            (Some(command), None, None) => Some(TestStep::Exec {
-                command: self.command(scope, &rest.key("exec"), command),
-            }),
-            (None, Some(raw::Empty {}), None) => Some(TestStep::Restart),
-            (None, None, Some(http)) => {
-                let as_http = shared::Http {
-                    port: http.port,
-                    path: http.path.clone(),
-                    url: None,
-                };
-                let (port, path) = self.http(scope, &rest.key("http"), &as_http);
-                Some(TestStep::Http {
-                    port,
-                    path,
-                    status: http.status.unwrap_or(defaults::STEP_STATUS),
-                })
-            }
-            _ if self.is_touched(scope, rest) => None,
-            _ => {
-                let problem = Problem::new("one-of", "a step is exactly one of `exec`, `restart` and `http`");
-                self.report(scope, rest, problem.hint("begin each step with a `- ` of its own"));
-                None
-            }
-        }
+        let image = self.sidecar_image(scope, &rest.key("image"), &text.0, set)?;
+        self.note(scope, &rest.key("image"), text.0.clone());
+        let command = raw
+            .command
+            .as_ref()
+            .map(|command| self.command(scope, &rest.key("command"), command));
+        Some(Sidecar {
+            image,
+            env,
+            command: command.unwrap_or_default(),
+            ready,
+        })
     }
 }
 

@@ -62,6 +62,9 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     for (name, app) in &fleet.apps {
         add(format!("apps.{name}.source.token"), app.source().token.as_ref());
         add(format!("apps.{name}.source.ssh_key"), app.source().ssh_key.as_ref());
+        for (place, secret) in app.secret_refs() {
+            add(format!("apps.{name}.{place}"), Some(secret));
+        }
         for target in &app.rollout {
             for (place, secret) in target.secret_refs() {
                 let target = &target.settings.name;

@@ -8,10 +8,11 @@ use lowtide_model::message::Message;
 use lowtide_model::name::{AppName, HostName};
 use lowtide_model::policy::{
     ArchivePolicy, BuildPolicy, Host, ImageOrigin, Limits, Mode, PublishPolicy, Ready, RegistryAccess, Retention,
-    Schedule, Source, TestPolicy, WebPolicy,
+    Schedule, Source, TestPolicy, TestSetup, WebPolicy,
 };
+use lowtide_model::secret::{EnvValue, SecretRef, secrets_of};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All apps of one configuration revision.
@@ -41,7 +42,7 @@ pub struct App {
     pub maintainers: Vec<String>,
     pub origin: ImageOrigin,
     /// What the image needs to start at all, in test and in production mode.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, EnvValue>,
     /// Rounds of tests, one after the other, each in an environment of its own. A candidate passes all of them.
     pub tests: Vec<TestPolicy>,
     /// How the image proves that it serves: used after the test and for a target that has no rule of its own.
@@ -65,6 +66,36 @@ impl App {
     pub fn build(&self) -> &BuildPolicy {
         let ImageOrigin::Built { build, .. } = &self.origin;
         build
+    }
+
+    /// Every set of variables that a container of the app's tests may get, with its place in the configuration.
+    #[must_use]
+    pub fn environments(&self) -> Vec<(String, &BTreeMap<String, EnvValue>)> {
+        let mut out = vec![("env".to_owned(), &self.env)];
+        for test in &self.tests {
+            out.push(("test.env".to_owned(), &test.env));
+            match &test.how {
+                TestSetup::Compose(compose) => out.push(("test.compose.env".to_owned(), &compose.env)),
+                TestSetup::Sidecars(sidecars) => {
+                    let sidecars = sidecars.iter();
+                    out.extend(sidecars.map(|(name, sidecar)| (format!("test.sidecars.{name}.env"), &sidecar.env)));
+                }
+            }
+            let tester = test.tester.as_ref();
+            out.extend(tester.map(|tester| ("test.tester.env".to_owned(), &tester.env)));
+        }
+        out
+    }
+
+    /// The secrets that the app's build and tests are given, with their places in the configuration.
+    #[must_use]
+    pub fn secret_refs(&self) -> BTreeSet<(String, &SecretRef)> {
+        let build = self.build().secrets.iter();
+        let build = build.map(|(id, secret)| (format!("build.secrets.{id}"), secret));
+        let environments = self.environments().into_iter();
+        let of =
+            |(place, env): (String, _)| secrets_of(env).map(move |(name, secret)| (format!("{place}.{name}"), secret));
+        build.chain(environments.flat_map(of)).collect()
     }
 }
 

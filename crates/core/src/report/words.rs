@@ -9,8 +9,10 @@ use lowtide_model::freshness::{Because, Behind, Fix, Survey};
 use lowtide_model::name::{AppName, TargetName};
 use lowtide_model::rollout::RolloutConclusion;
 use lowtide_model::run::{Conclusion, Stage, Trigger};
+use lowtide_model::secret::EnvValue;
 use lowtide_model::window::Closing;
 pub use lowtide_model::words::{counted, plural};
+use std::collections::BTreeMap;
 
 /// Characters of a detail that are shown in a sentence.
 const DETAIL: usize = 300;
@@ -18,6 +20,23 @@ const DETAIL: usize = 300;
 /// Of a base of other images, which its tests and publishing do not start.
 pub const NOT_STARTED: &str =
     "not started: it has neither CMD nor ENTRYPOINT, and as a base of other images needs none";
+
+/// A set of a test's matrix, as `DB=11.4`; `None`: the test has no matrix. Of a secret only the name is shown.
+#[must_use]
+pub fn of_set(set: &BTreeMap<String, EnvValue>) -> Option<String> {
+    let shown = |(name, value): (&String, &EnvValue)| match value {
+        EnvValue::Text(text) => format!("{name}={text}"),
+        EnvValue::Secret(_) => name.clone(),
+    };
+    let shown: Vec<String> = set.iter().map(shown).collect();
+    (!shown.is_empty()).then(|| shown.join(", "))
+}
+
+/// `round` from 0.
+#[must_use]
+pub fn round(round: u16, rounds: usize, set: &str) -> String {
+    format!("round {} of {rounds}, with {set}", u32::from(round) + 1)
+}
 
 /// A full sentence: where in the run it failed, and of what.
 #[must_use]

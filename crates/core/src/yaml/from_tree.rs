@@ -63,6 +63,11 @@ impl<'de> Deserializer<'de> for Value<'_> {
         }
     }
 
+    /// Read by `TextOrSecret`, for which a scalar is the text as it is written.
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
     /// A scalar where a text is wanted is the text as it is written: `1.10` stays `1.10`.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.kind {

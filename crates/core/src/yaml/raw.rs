@@ -3,6 +3,8 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
 
 /// A scalar exactly as it is written: `1.10` stays `1.10`.
@@ -23,10 +25,91 @@ impl JsonSchema for Text {
 }
 
 pub type TextMap = BTreeMap<String, Text>;
+/// Variables of an environment.
+pub type EnvMap = BTreeMap<String, TextOrSecret>;
 /// A program and its arguments: `[sh, -c, "echo hello"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Command(pub Vec<Text>);
+
+/// A scalar, or where a secret is found.
+#[derive(Debug, Clone)]
+pub enum TextOrSecret {
+    Text(Text),
+    Secret(Secret),
+}
+
+/// The second reader hands numbers over as numbers, since it looks at a scalar before it knows that a text is wanted. So `1.10` and `1.1`
+/// are equal here, and other ways to write a number (`0x1F`) are not: the readers disagree, and say that quotes help.
+impl PartialEq for TextOrSecret {
+    fn eq(&self, other: &Self) -> bool {
+        let number = |text: &Text| text.0.parse::<f64>().ok();
+        match (self, other) {
+            (TextOrSecret::Text(one), TextOrSecret::Text(two)) => {
+                one == two || number(one).is_some_and(|one| Some(one) == number(two))
+            }
+            (TextOrSecret::Secret(one), TextOrSecret::Secret(two)) => one == two,
+            (TextOrSecret::Text(_), TextOrSecret::Secret(_)) | (TextOrSecret::Secret(_), TextOrSecret::Text(_)) => {
+                false
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TextOrSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The tree gives a map though a text was wanted; the second reader gives an error.
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(ScalarOrMap)
+        } else {
+            deserializer.deserialize_str(ScalarOrMap)
+        }
+    }
+}
+
+struct ScalarOrMap;
+
+impl ScalarOrMap {
+    fn text<E>(text: impl ToString) -> Result<TextOrSecret, E> {
+        Ok(TextOrSecret::Text(Text(text.to_string())))
+    }
+}
+
+impl<'de> Visitor<'de> for ScalarOrMap {
+    type Value = TextOrSecret;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text, or where a secret is found")
+    }
+    fn visit_str<E>(self, text: &str) -> Result<TextOrSecret, E> {
+        Self::text(text)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<TextOrSecret, E> {
+        Self::text(value)
+    }
+    fn visit_i64<E>(self, number: i64) -> Result<TextOrSecret, E> {
+        Self::text(number)
+    }
+    fn visit_u64<E>(self, number: u64) -> Result<TextOrSecret, E> {
+        Self::text(number)
+    }
+    fn visit_f64<E>(self, number: f64) -> Result<TextOrSecret, E> {
+        Self::text(number)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TextOrSecret, A::Error> {
+        Secret::deserialize(MapAccessDeserializer::new(map)).map(TextOrSecret::Secret)
+    }
+}
+
+impl JsonSchema for TextOrSecret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TextOrSecret".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let secret = generator.subschema_for::<Secret>();
+        schemars::json_schema!({ "anyOf": [Text::json_schema(generator), secret] })
+    }
+}
 
 /// Gives each struct the derives that all of them need.
 macro_rules! raw {

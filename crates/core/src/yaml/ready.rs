@@ -8,6 +8,7 @@ use super::{mask, quantity};
 use jiff::SignedDuration;
 use lowtide_model::defaults;
 use lowtide_model::policy::{Ready, ReadyCheck};
+use lowtide_model::secret::EnvValue;
 use std::collections::BTreeMap;
 
 impl Check<'_> {
@@ -115,8 +116,9 @@ impl Check<'_> {
         check
     }
 
-    /// Environment names that a container cannot have.
-    pub(crate) fn env(&mut self, scope: &Scope, rest: &Route, raw: &raw::TextMap) {
+    /// The variables of an environment. Names that a container cannot have are reported.
+    pub(crate) fn env(&mut self, scope: &Scope, rest: &Route, raw: &raw::EnvMap) -> BTreeMap<String, EnvValue> {
+        let mut env = BTreeMap::new();
         for (name, value) in raw {
             if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
                 let problem = Problem::new(
@@ -125,13 +127,21 @@ impl Check<'_> {
                 );
                 self.report(scope, &rest.key(name), problem.hint("write a map, `NAME: value`"));
             }
-            let hidden = mask::is_secret_name(name);
-            self.note(
-                scope,
-                &rest.key(name),
-                if hidden { "(hidden)".to_owned() } else { value.0.clone() },
-            );
+            let value = match value {
+                raw::TextOrSecret::Text(text) => {
+                    let hidden = mask::is_secret_name(name);
+                    let shown = if hidden { "(hidden)".to_owned() } else { text.0.clone() };
+                    self.note(scope, &rest.key(name), shown);
+                    Some(EnvValue::Text(text.0.clone()))
+                }
+                raw::TextOrSecret::Secret(secret) => {
+                    let secret = self.secret(scope, &rest.key(name), Some(secret));
+                    secret.map(EnvValue::Secret)
+                }
+            };
+            env.extend(value.map(|value| (name.clone(), value)));
         }
+        env
     }
 }
 

@@ -18,7 +18,7 @@ use lowtide_model::hide::{masked, secrets_in};
 use lowtide_model::image::Reference;
 use lowtide_model::local;
 use lowtide_model::rollout::Goal;
-use lowtide_model::secret::Secret;
+use lowtide_model::secret::{EnvValue, Secret, secrets_of};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -52,8 +52,11 @@ enum ProbeAttempt {
 
 /// Secrets passed to the command, to be masked in its output. One that cannot be read was not passed either.
 pub(super) fn secrets(policy: &CommandPolicy) -> Vec<Secret> {
-    let named = policy.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let given = policy.secrets.values().filter_map(|secret| files::read(secret).ok());
+    let named = policy.env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Text(text) => Some((name.as_str(), text.as_str())),
+        EnvValue::Secret(_) => None,
+    });
+    let given = secrets_of(&policy.env).filter_map(|(_, secret)| files::read(secret).ok());
     // Output is masked line by line, so each line of a multi-line secret is masked on its own.
     let lines = given.flat_map(|secret| {
         let lines = secret.expose().lines().map(|line| line.trim().to_owned());
@@ -125,7 +128,7 @@ impl Stage<'_> {
                 return Err(Failure::new(FailureKind::CommandMissing, detail));
             }
         }
-        for secret in self.policy.secrets.values() {
+        for (_, secret) in secrets_of(&self.policy.env) {
             files::read(secret)?;
         }
         let app_state = self.bot.app_state(&self.state.app);
@@ -308,10 +311,8 @@ impl Stage<'_> {
             .iter()
             .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
             .collect();
-        env.extend(self.policy.env.iter().map(|(name, value)| (name.into(), value.into())));
-        for (name, secret) in &self.policy.secrets {
-            env.insert(name.into(), files::read(secret)?.expose().into());
-        }
+        let own = files::environment(&self.policy.env)?;
+        env.extend(own.into_iter().map(|(name, value)| (name.into(), value.into())));
         let digest = aim.to.digest.as_ref().map(ToString::to_string).unwrap_or_default();
         let from = aim.from.as_ref().map(|from| from.image.clone()).unwrap_or_default();
         let variables = [

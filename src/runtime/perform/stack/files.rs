@@ -19,7 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of one file that is put into a container. Larger ones are better in a folder, which is streamed.
-const MAX_FILE: u64 = 64 << 20;
+pub(super) const MAX_FILE: u64 = 64 << 20;
 /// Where a stack's secrets are, unless a service says otherwise.
 const SECRETS: &str = "/run/secrets/";
 /// Where the helper that fills volumes has them.
@@ -229,17 +229,14 @@ fn read(stack: &Stack, tree: Option<&Path>) -> Result<Read, Failure> {
                     ));
                     out.folders.insert(path.clone(), None);
                 }
-                Found::File(real) => {
+                Found::File(_) => {
                     if mount.read_only {
                         out.notes.push(format!(
                             "services.{}: {} is a copy that the container can change",
                             service.name, mount.target
                         ));
                     }
-                    uploads.push(Upload {
-                        mode: mode(&real)?,
-                        ..upload(tree, path, &mount.target)?
-                    });
+                    uploads.push(as_committed(tree, path, &mount.target)?);
                 }
             }
         }
@@ -267,6 +264,18 @@ fn read(stack: &Stack, tree: Option<&Path>) -> Result<Read, Failure> {
         }
     }
     Ok(out)
+}
+
+/// A file with the mode that git knows. Blocks.
+pub(super) fn as_committed(tree: &Path, path: &str, target: &str) -> Result<Upload, Failure> {
+    let upload = upload(tree, path, target)?;
+    match tree::find(tree, path)? {
+        Found::File(real) => Ok(Upload {
+            mode: mode(&real)?,
+            ..upload
+        }),
+        Found::Folder(_) | Found::Nothing => Ok(upload),
+    }
 }
 
 fn upload(tree: &Path, path: &str, target: &str) -> Result<Upload, Failure> {

@@ -29,13 +29,13 @@ const INLINE: &str = ".lowtide.inline.Dockerfile";
 /// Bytes of a Dockerfile that are read for its bases.
 const MAX_DOCKERFILE: u64 = 1 << 20;
 
-/// Brings a service's image to the engine; what to call it there. `tree`: the work tree of the commit.
+/// Brings an image to the engine, for `who`, as a sentence names them; what to call it there. `tree`: the work tree of the commit.
 ///
 /// # Errors
 /// As the pull or the build fails.
 pub(in crate::runtime::perform) async fn bring(
     environment: &TestEnvironment<'_>,
-    service: &str,
+    who: &str,
     image: &Image,
     candidate: &str,
     tree: Option<&Path>,
@@ -44,18 +44,18 @@ pub(in crate::runtime::perform) async fn bring(
     match (image, tree) {
         (Image::Candidate, _) => Ok(candidate.to_owned()),
         (Image::Reference(reference), _) => {
-            log.note(&format!("sidecar {service}: {reference}"));
-            pull(environment, service, reference).await.map(|()| reference.clone())
+            log.note(&format!("{who}: {reference}"));
+            pull(environment, who, reference).await.map(|()| reference.clone())
         }
         (Image::Build(build), Some(tree)) => {
-            log.note(&format!("sidecar {service}: built from {}", shown(&build.context)));
-            self::build(environment, service, build, tree, log)
+            log.note(&format!("{who}: built from {}", shown(&build.context)));
+            self::build(environment, who, build, tree, log)
                 .await
                 .map(|id| id.to_string())
         }
         (Image::Build(_), None) => Err(Failure::new(
             FailureKind::Invariant,
-            format!("{service} is built, and there is no work tree"),
+            format!("{who} is built, and there is no work tree"),
         )
         .into()),
     }
@@ -67,10 +67,11 @@ pub(in crate::runtime::perform) async fn bring(
 /// `ComposeRefused` for a reference that is none or a folder that is not in the commit, `DockerfileMissing`.
 pub(super) fn check(stack: &Stack, tree: &Path) -> Result<(), Failure> {
     for service in stack.services() {
+        let who = format!("sidecar {}", service.name);
         match &service.image {
             Image::Candidate => {}
-            Image::Reference(image) => drop(reference(&service.name, image)?),
-            Image::Build(build) => drop(context(tree, build).map_err(|failure| of_service(&service.name, failure))?),
+            Image::Reference(image) => drop(reference(&who, image)?),
+            Image::Build(build) => drop(context(tree, build).map_err(|failure| of_service(&who, failure))?),
         }
     }
     Ok(())
@@ -124,36 +125,36 @@ fn shown(context: &str) -> String {
     format!("./{context}")
 }
 
-fn reference(service: &str, image: &str) -> Result<Reference, Failure> {
+fn reference(who: &str, image: &str) -> Result<Reference, Failure> {
     image.parse().map_err(|e| {
-        let detail = format!("sidecar {service}: {image} is no image: {e}");
+        let detail = format!("{who}: {image} is no image: {e}");
         Failure::new(FailureKind::ComposeRefused, detail)
     })
 }
 
-fn of_service(service: &str, failure: Failure) -> Failure {
+fn of_service(who: &str, failure: Failure) -> Failure {
     Failure {
-        detail: format!("sidecar {service}: {}", failure.detail),
+        detail: format!("{who}: {}", failure.detail),
         ..failure
     }
 }
 
-async fn pull(environment: &TestEnvironment<'_>, name: &str, image: &str) -> Result<(), Stop> {
-    let reference = reference(name, image)?;
+async fn pull(environment: &TestEnvironment<'_>, who: &str, image: &str) -> Result<(), Stop> {
+    let reference = reference(who, image)?;
     let auth = environment.credentials.login(&reference.repository.registry).await?;
     let pull = environment.engine.ensure_image(&reference, auth.as_ref());
     let pulled = environment.unless_cancelled(pull).await?;
-    Ok(pulled.map_err(|e| not_pulled(name, image, &e))?)
+    Ok(pulled.map_err(|e| not_pulled(who, image, &e))?)
 }
 
 async fn build(
     environment: &TestEnvironment<'_>,
-    service: &str,
+    who: &str,
     build: &Build,
     tree: &Path,
     log: &mut StageLog<'_>,
 ) -> Result<ImageId, Stop> {
-    let of_service = |failure| of_service(service, failure);
+    let of_service = |failure| of_service(who, failure);
     let app = environment.app;
     let (root, wanted) = (tree.to_owned(), build.clone());
     let found = aside(move || context(&root, &wanted)).await.map_err(of_service)?;
@@ -184,6 +185,7 @@ async fn build(
         nocache: false,
         pull: false,
         registry_auth,
+        secrets: BTreeMap::new(),
         is_stale_index,
     };
     environment.hidden.learn(&build.args);
@@ -254,9 +256,9 @@ fn context(tree: &Path, build: &Build) -> Result<BuildContext, Failure> {
 
 /// The failure when a sidecar's image cannot be pulled: an unreachable registry is not the repository's fault, a
 /// missing image is.
-fn not_pulled(name: &str, image: &str, error: &EngineError) -> Failure {
+fn not_pulled(who: &str, image: &str, error: &EngineError) -> Failure {
     let words = error.to_string();
-    let detail = format!("the image {image} of sidecar {name} cannot be had: {words}");
+    let detail = format!("the image {image} of {who} cannot be had: {words}");
     let unreachable = [
         "no such host",
         "i/o timeout",
@@ -295,7 +297,7 @@ mod tests {
                 status: 500,
                 message: message.to_owned(),
             };
-            not_pulled("db", "registry.example.org/db:1", &error).kind
+            not_pulled("sidecar db", "registry.example.org/db:1", &error).kind
         };
         for (message, expected) in [
             (

@@ -1,13 +1,14 @@
 //! From a work tree to what a test runs.
 
-use super::{files, images, tree};
+use super::{copy, files, images, tree};
+use crate::clients::secrets;
 use lowtide_compose::load::{Request, load};
 use lowtide_compose::refusal::Refused;
 use lowtide_compose::stack::{Choice, Stack, plan};
 use lowtide_compose::yaml::MAX_SIZE;
 use lowtide_core::fleet::app::App;
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_model::policy::{ComposeTest, TestSetup};
+use lowtide_model::policy::{ComposeTest, StepAction, TestPolicy, TestSetup, TesterFrom};
 use std::path::Path;
 
 /// The names that `docker compose` looks for, in its order, and what it lays over them (compose-go, *cli/options.go*).
@@ -31,27 +32,53 @@ const OVERRIDES: [&str; 4] = [
 pub(in crate::runtime::perform) fn check(tree: &Path, app: &App) -> Result<(), Failure> {
     for test in &app.tests {
         match &test.how {
-            TestSetup::Compose(compose) => {
-                let stack = stack(tree, app, compose)?;
+            TestSetup::Compose(_) => {
+                let stack = stack(tree, app, test)?;
                 files::check(&stack, tree)?;
                 images::check(&stack, tree)?;
+                services_of_steps(&stack, test)?;
             }
             TestSetup::Sidecars(_) => {}
         }
+        for step in &test.steps {
+            if let StepAction::CopyIn { from, .. } = &step.action {
+                copy::check(tree, from)?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Each step happens in a service that runs.
+fn services_of_steps(stack: &Stack, test: &TestPolicy) -> Result<(), Failure> {
+    let running = stack.before.iter().chain([&stack.tested]).chain(&stack.after);
+    let names: Vec<&str> = running.map(|service| service.name.as_str()).collect();
+    let of_steps = test.steps.iter().filter_map(|step| step.service.as_deref());
+    match of_steps.into_iter().find(|name| !names.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let detail = format!(
+                "a step is in {unknown}, which does not run; there are {}",
+                names.join(", ")
+            );
+            Err(Failure::new(FailureKind::ComposeRefused, detail))
+        }
+    }
 }
 
 /// The stack of a test. Blocks.
 ///
 /// # Errors
 /// `ComposeRefused` with every reason, or as our own disk fails.
-pub(in crate::runtime::perform) fn stack(tree: &Path, app: &App, compose: &ComposeTest) -> Result<Stack, Failure> {
+pub(in crate::runtime::perform) fn stack(tree: &Path, app: &App, test: &TestPolicy) -> Result<Stack, Failure> {
+    let TestSetup::Compose(compose) = &test.how else {
+        return Err(Failure::new(FailureKind::Invariant, "a test that has no stack"));
+    };
     let refused = |why: String| Failure::new(FailureKind::ComposeRefused, why);
     let request = Request {
         files: files(tree, compose)?,
         project: app.name.as_str().to_owned(),
-        env: compose.env.clone(),
+        env: secrets::environment(&compose.env)?,
     };
     let broken = std::cell::RefCell::new(None);
     let read = |path: &str| {
@@ -73,6 +100,10 @@ pub(in crate::runtime::perform) fn stack(tree: &Path, app: &App, compose: &Compo
     let image = app.publish.as_ref().map(|publish| publish.image.to_string());
     let choice = Choice {
         service: compose.service.as_deref(),
+        tester: test.tester.as_ref().and_then(|tester| match &tester.from {
+            TesterFrom::Service(service) => Some(service.as_str()),
+            TesterFrom::Image(_) => None,
+        }),
         image: image.as_deref(),
         dockerfile: &dockerfile,
         target: app.build().target.as_deref(),

@@ -11,8 +11,7 @@ apps:
       - name: b
         command:
           run: [./deploy.sh]
-          env: { LOWTIDE_IMAGE: mine, "A B": c, TWICE: x }
-          secrets: { TWICE: { env: TWICE }, TOKEN: { file: relative }, KEY: written-out }
+          env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: relative }, LIST: [x], BOTH: { env: A, file: /a } }
         before: [ { exec: [a] } ]
         order: start-first
         stop_timeout: 5s
@@ -84,7 +83,7 @@ fn what_a_command_cannot_be() {
      10 │         command:
      11 │           run: [./deploy.sh]
         ·           ───
-     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TWICE: x }
+     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
         ╰────
       help: write the program's absolute path, or its name alone to look for it in PATH
 
@@ -93,9 +92,9 @@ fn what_a_command_cannot_be() {
       × `LOWTIDE_IMAGE` is set by lowtide itself
         ╭─[lowtide.yml:12:33]
      11 │           run: [./deploy.sh]
-     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TWICE: x }
+     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
         ·                                 ────
-     13 │           secrets: { TWICE: { env: TWICE }, TOKEN: { file: ******** }, KEY: *********** }
+     13 │         before: [ { exec: [a] } ]
         ╰────
       help: take another name
 
@@ -104,175 +103,174 @@ fn what_a_command_cannot_be() {
       × `A B` cannot be the name of an environment variable
         ╭─[lowtide.yml:12:46]
      11 │           run: [./deploy.sh]
-     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TWICE: x }
+     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
         ·                                              ─
-     13 │           secrets: { TWICE: { env: TWICE }, TOKEN: { file: ******** }, KEY: *********** }
+     13 │         before: [ { exec: [a] } ]
         ╰────
       help: write a map, `NAME: value`
 
-    one-of
-
-      × `TWICE` is in `env` and in `secrets`
-        ╭─[lowtide.yml:13:22]
-     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TWICE: x }
-     13 │           secrets: { TWICE: { env: TWICE }, TOKEN: { file: ******** }, KEY: *********** }
-        ·                      ─────
-     14 │         before: [ { exec: [a] } ]
-        ╰────
-      help: keep one of the two
-
     literal-secret
 
-      × `command.secrets.TOKEN.file` is not an absolute path
-        ╭─[lowtide.yml:13:60]
-     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TWICE: x }
-     13 │           secrets: { TWICE: { env: TWICE }, TOKEN: { file: ******** }, KEY: *********** }
-        ·                                                            ────────
-     14 │         before: [ { exec: [a] } ]
+      × `command.env.TOKEN.file` is not an absolute path
+        ╭─[lowtide.yml:12:64]
+     11 │           run: [./deploy.sh]
+     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
+        ·                                                                ────────
+     13 │         before: [ { exec: [a] } ]
         ╰────
       help: write it like `{ file: /run/secrets/ghcr }`
 
-    literal-secret
+    wrong-type
 
-      × `apps.web.rollout[2].command.secrets.KEY` is written out here
-        ╭─[lowtide.yml:13:77]
-     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TWICE: x }
-     13 │           secrets: { TWICE: { env: TWICE }, TOKEN: { file: ******** }, KEY: *********** }
-        ·                                                                             ───────────
-     14 │         before: [ { exec: [a] } ]
+      × `apps.web.rollout[2].command.env.LIST` must be text, not a list
+        ╭─[lowtide.yml:12:76]
+     11 │           run: [./deploy.sh]
+     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
+        ·                                                                            ────
+     13 │         before: [ { exec: [a] } ]
         ╰────
-      help: secrets never stand in the configuration: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`;
-            this one is in git now, so change it
+      help: take the `- ` off: keys stand by themselves
+
+    one-of
+
+      × `command.env.BOTH` needs exactly one of `env` and `file`
+        ╭─[lowtide.yml:12:87]
+     11 │           run: [./deploy.sh]
+     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
+        ·                                                                                       ────
+     13 │         before: [ { exec: [a] } ]
+        ╰────
+      help: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`
 
     not-for-commands
 
       × `before` has no meaning for a command
-        ╭─[lowtide.yml:14:9]
-     13 │           secrets: { TWICE: { env: TWICE }, TOKEN: { file: ******** }, KEY: *********** }
-     14 │         before: [ { exec: [a] } ]
+        ╭─[lowtide.yml:13:9]
+     12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
+     13 │         before: [ { exec: [a] } ]
         ·         ──────
-     15 │         order: start-first
+     14 │         order: start-first
         ╰────
       help: a command has no container to run it in: do it in the command itself
 
     not-for-commands
 
       × `order` has no meaning for a command
-        ╭─[lowtide.yml:15:16]
-     14 │         before: [ { exec: [a] } ]
-     15 │         order: start-first
+        ╭─[lowtide.yml:14:16]
+     13 │         before: [ { exec: [a] } ]
+     14 │         order: start-first
         ·                ───────────
-     16 │         stop_timeout: 5s
+     15 │         stop_timeout: 5s
         ╰────
       help: what runs first is the command's own affair
 
     not-for-commands
 
       × `stop_timeout` has no meaning for a command
-        ╭─[lowtide.yml:16:23]
-     15 │         order: start-first
-     16 │         stop_timeout: 5s
+        ╭─[lowtide.yml:15:23]
+     14 │         order: start-first
+     15 │         stop_timeout: 5s
         ·                       ──
-     17 │         ready: { stay_up: 5s }
+     16 │         ready: { stay_up: 5s }
         ╰────
       help: its own limit is `command.timeout`
 
     one-of
 
       × `ready` of a command needs `http` or `exec`
-        ╭─[lowtide.yml:17:9]
-     16 │         stop_timeout: 5s
-     17 │         ready: { stay_up: 5s }
+        ╭─[lowtide.yml:16:9]
+     15 │         stop_timeout: 5s
+     16 │         ready: { stay_up: 5s }
         ·         ─────
-     18 │       - name: c
+     17 │       - name: c
         ╰────
       help: write `ready: { http: { url: "https://…" } }`, or take it out: the exit code alone decides then
 
     not-for-commands
 
       × `ready.stay_up` has no meaning for a command
-        ╭─[lowtide.yml:17:27]
-     16 │         stop_timeout: 5s
-     17 │         ready: { stay_up: 5s }
+        ╭─[lowtide.yml:16:27]
+     15 │         stop_timeout: 5s
+     16 │         ready: { stay_up: 5s }
         ·                           ──
-     18 │       - name: c
+     17 │       - name: c
         ╰────
       help: ask by `http: { url: … }` or `exec`, or leave it to the exit code
 
     empty-list
 
       × `command.run` names no program
-        ╭─[lowtide.yml:19:20]
-     18 │       - name: c
-     19 │         command: { run: [] }
+        ╭─[lowtide.yml:18:20]
+     17 │       - name: c
+     18 │         command: { run: [] }
         ·                    ───
-     20 │         ready: { http: { port: 80, url: *********************************** } }
+     19 │         ready: { http: { port: 80, url: *********************************** } }
         ╰────
       help: write `[program, argument]`
 
     not-for-commands
 
       × `ready.http.port` is for a request inside a container
-        ╭─[lowtide.yml:20:32]
-     19 │         command: { run: [] }
-     20 │         ready: { http: { port: 80, url: *********************************** } }
+        ╭─[lowtide.yml:19:32]
+     18 │         command: { run: [] }
+     19 │         ready: { http: { port: 80, url: *********************************** } }
         ·                                ──
-     21 │       - name: d
+     20 │       - name: d
         ╰────
       help: write `http: { url: "https://edge.example.org/healthz" }`
 
     credentials-in-url
 
       × this address holds a credential; it is in git now, so change it
-        ╭─[lowtide.yml:20:41]
-     19 │         command: { run: [] }
-     20 │         ready: { http: { port: 80, url: *********************************** } }
+        ╭─[lowtide.yml:19:41]
+     18 │         command: { run: [] }
+     19 │         ready: { http: { port: 80, url: *********************************** } }
         ·                                         ────────────────────────────────────
-     21 │       - name: d
+     20 │       - name: d
         ╰────
       help: write `http: { url: "https://edge.example.org/healthz" }`
 
     one-of
 
       × `ready.http` and `ready.exec` exclude each other
-        ╭─[lowtide.yml:23:61]
-     22 │         command: { run: [deploy] }
-     23 │         ready: { http: { url: "edge.example.org/healthz" }, exec: [probe] }
+        ╭─[lowtide.yml:22:61]
+     21 │         command: { run: [deploy] }
+     22 │         ready: { http: { url: "edge.example.org/healthz" }, exec: [probe] }
         ·                  ──┬─                                       ──┬─
         ·                    │                                          ╰── here
         ·                    ╰── and here
-     24 │       - name: e
+     23 │       - name: e
         ╰────
       help: keep one of the two
 
     bad-url
 
       × `ftp://` is not used here
-        ╭─[lowtide.yml:26:31]
-     25 │         command: { run: [deploy] }
-     26 │         ready: { http: { url: "ftp://edge.example.org/healthz" } }
+        ╭─[lowtide.yml:25:31]
+     24 │         command: { run: [deploy] }
+     25 │         ready: { http: { url: "ftp://edge.example.org/healthz" } }
         ·                               ─────────────────────────────────
-     27 │       - { name: f, command: { run: [deploy] }, container: { name: web } }
+     26 │       - { name: f, command: { run: [deploy] }, container: { name: web } }
         ╰────
       help: write `http: { url: "https://edge.example.org/healthz" }`
 
     one-of
 
       × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`
-        ╭─[lowtide.yml:27:9]
-     26 │         ready: { http: { url: "ftp://edge.example.org/healthz" } }
-     27 │       - { name: f, command: { run: [deploy] }, container: { name: web } }
+        ╭─[lowtide.yml:26:9]
+     25 │         ready: { http: { url: "ftp://edge.example.org/healthz" } }
+     26 │       - { name: f, command: { run: [deploy] }, container: { name: web } }
         ·         ──
-     28 │       - { name: g, command: deploy }
+     27 │       - { name: g, command: deploy }
         ╰────
       help: begin each target with a `- ` of its own: `- container: { name: web }`
 
     wrong-type
 
       × `apps.web.rollout[7].command` must be a map of keys, not a single value
-        ╭─[lowtide.yml:28:29]
-     27 │       - { name: f, command: { run: [deploy] }, container: { name: web } }
-     28 │       - { name: g, command: deploy }
+        ╭─[lowtide.yml:27:29]
+     26 │       - { name: f, command: { run: [deploy] }, container: { name: web } }
+     27 │       - { name: g, command: deploy }
         ·                             ──────
         ╰────
       help: write `command: { run: [program, argument] }`

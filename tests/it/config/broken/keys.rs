@@ -172,7 +172,7 @@ fn keys_and_types() {
      13 │     maintainers: dev@example.org
      14 │     env: [A=b]
         ·     ───
-     15 │     build: { pull: yes, secrets: { npm: x }, timeout: }
+     15 │     build: { pull: yes, secrets: { npm: * }, timeout: }
         ╰────
       help: take the `- ` off: keys stand by themselves
 
@@ -181,27 +181,28 @@ fn keys_and_types() {
       × `apps.web.build.pull` must be `true` or `false`, not `yes`
         ╭─[lowtide.yml:15:20]
      14 │     env: [A=b]
-     15 │     build: { pull: yes, secrets: { npm: x }, timeout: }
+     15 │     build: { pull: yes, secrets: { npm: * }, timeout: }
         ·                    ───
         ╰────
       help: write `true` or `false`
 
-    not-supported
+    literal-secret
 
-      × `secrets` is not supported by this version: it would be for build secrets
-        ╭─[lowtide.yml:15:25]
+      × `apps.web.build.secrets.npm` is written out here
+        ╭─[lowtide.yml:15:41]
      14 │     env: [A=b]
-     15 │     build: { pull: yes, secrets: { npm: x }, timeout: }
-        ·                         ───────
+     15 │     build: { pull: yes, secrets: { npm: * }, timeout: }
+        ·                                         ─
         ╰────
-      help: take the key out; it would have no effect
+      help: secrets never stand in the configuration: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`;
+            this one is in git now, so change it
 
     no-value
 
       × `apps.web.build.timeout` has no value
         ╭─[lowtide.yml:15:46]
      14 │     env: [A=b]
-     15 │     build: { pull: yes, secrets: { npm: x }, timeout: }
+     15 │     build: { pull: yes, secrets: { npm: * }, timeout: }
         ·                                              ───────
         ╰────
       help: give it a value, or take the key out

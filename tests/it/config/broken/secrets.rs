@@ -145,8 +145,8 @@ fn secrets_are_never_echoed() {
      19 │     build: { args: { NPM_TOKEN: ***************** * *
         ·                                 ─────────────────
         ╰────
-      help: build arguments stay readable in the image's history; build secrets are not supported by this
-            version
+      help: build arguments stay readable in the image's history: take `build.secrets`, and `RUN
+            --mount=type=secret` in the Dockerfile
 
     lowtide.yml: 10 problems. The configuration is not used.
     ");

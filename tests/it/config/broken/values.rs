@@ -336,7 +336,7 @@ fn values() {
 
     one-of
 
-      × a step is exactly one of `exec`, `restart` and `http`
+      × a step is exactly one of `exec`, `restart`, `http`, `wait` and `copy`
         ╭─[lowtide.yml:21:70]
      20 │     source: { repo: ext::sh, commit: abc }
      21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }

@@ -23,6 +23,24 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
 
+fn build_policy() -> BuildPolicy {
+    BuildPolicy {
+        host: "local".parse().unwrap(),
+        args: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        target: None,
+        labels: BTreeMap::new(),
+        label_schema: false,
+        pull: true,
+        timeout: SignedDuration::from_secs(60),
+        limits: Default::default(),
+        max_log: 1 << 20,
+        upgrade: false,
+        max_age: None,
+        ignore_paths: vec![],
+    }
+}
+
 pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
     let ready = Ready {
         check: ReadyCheck::Healthcheck,
@@ -46,28 +64,17 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
                 timeout: SignedDuration::from_secs(60),
                 max_size: 1 << 30,
             },
-            build: BuildPolicy {
-                host: "local".parse().unwrap(),
-                args: BTreeMap::new(),
-                target: None,
-                labels: BTreeMap::new(),
-                label_schema: false,
-                pull: true,
-                timeout: SignedDuration::from_secs(60),
-                limits: Default::default(),
-                max_log: 1 << 20,
-                upgrade: false,
-                max_age: None,
-                ignore_paths: vec![],
-            },
+            build: build_policy(),
         },
         env: BTreeMap::new(),
         tests: Vec::from_iter(tested.then(|| TestPolicy {
             how: TestSetup::Sidecars(BTreeMap::new()),
             env: BTreeMap::new(),
+            matrix: BTreeMap::new(),
             network: TestNetwork::Egress,
             ready: ready.clone(),
             steps: Vec::new(),
+            tester: None,
             junit: None,
             artefacts: Vec::new(),
             limits: ContainerLimits {
@@ -185,6 +192,8 @@ impl Trial {
             }),
             Effect::Bootstrap(_) => Outcome::Bootstrapped(Bootstrapped {
                 container: "c".to_owned(),
+                services: BTreeMap::new(),
+                tester: None,
                 leftovers: Vec::new(),
                 took_ms: 1,
             }),

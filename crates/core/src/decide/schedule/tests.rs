@@ -37,6 +37,7 @@ pub(crate) fn app(name: &str, schedule: Schedule, zone: &str) -> App {
             build: BuildPolicy {
                 host: "build".parse().unwrap(),
                 args: BTreeMap::new(),
+                secrets: BTreeMap::new(),
                 target: None,
                 labels: BTreeMap::new(),
                 label_schema: false,

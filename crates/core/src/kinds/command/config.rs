@@ -1,6 +1,5 @@
 //! A command as a target.
 
-use super::keys::CommandTarget;
 use crate::kinds::chosen::Chosen;
 use crate::kinds::command::policy::{CommandPolicy, CommandRequest, Probe};
 use crate::kinds::list::TargetKind;
@@ -8,12 +7,9 @@ use crate::kinds::raw as keys;
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, shown};
 use crate::yaml::raw;
-use crate::yaml::ready::strings;
 use crate::yaml::scope::Scope;
 use crate::yaml::url::url_problem;
 use lowtide_model::defaults;
-use lowtide_model::secret::SecretRef;
-use std::collections::BTreeMap;
 
 /// Variables that lowtide itself sets.
 const OURS: &str = "LOWTIDE_";
@@ -29,11 +25,10 @@ impl Check<'_> {
             command.timeout.as_ref(),
             defaults::COMMAND_TIMEOUT,
         );
-        self.env(own, &base.key("env"), &command.env);
-        for name in command.env.keys().chain(command.secrets.keys()) {
-            self.not_ours(own, &base, name, command);
+        let env = self.env(own, &base.key("env"), &command.env);
+        for name in command.env.keys() {
+            self.not_ours(own, &base.key("env"), name);
         }
-        let secrets = self.secrets(own, &base.key("secrets"), &command.secrets);
         let probe = raw.ready.as_ref().and_then(|ready| self.probe(own, ready));
         let back = self.program(own, &base.key("back"), command.back.as_ref());
         let Some(run) = &command.run else {
@@ -45,8 +40,7 @@ impl Check<'_> {
             run,
             back,
             timeout,
-            env: strings(&command.env),
-            secrets,
+            env,
             probe,
         };
         Some(Chosen {
@@ -74,47 +68,11 @@ impl Check<'_> {
         command
     }
 
-    fn not_ours(&mut self, own: &Scope, base: &Route, name: &str, command: &CommandTarget) {
-        let twice = command.env.contains_key(name) && command.secrets.contains_key(name);
-        let place = base.key(if command.secrets.contains_key(name) {
-            "secrets"
-        } else {
-            "env"
-        });
+    fn not_ours(&mut self, own: &Scope, env: &Route, name: &str) {
         if name.starts_with(OURS) {
             let problem = Problem::new("bad-name", format!("`{}` is set by lowtide itself", shown(name)));
-            self.report(own, &place.key(name), problem.hint("take another name"));
-        } else if twice {
-            let problem = Problem::new("one-of", format!("`{}` is in `env` and in `secrets`", shown(name)));
-            self.report(own, &place.key(name), problem.hint("keep one of the two"));
+            self.report(own, &env.key(name), problem.hint("take another name"));
         }
-    }
-
-    fn secrets(
-        &mut self,
-        own: &Scope,
-        rest: &Route,
-        raw: &BTreeMap<String, raw::Secret>,
-    ) -> BTreeMap<String, SecretRef> {
-        let mut found = BTreeMap::new();
-        for (name, secret) in raw {
-            let place = rest.key(name);
-            if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
-                let problem = Problem::new(
-                    "bad-name",
-                    format!("`{}` cannot be the name of an environment variable", shown(name)),
-                );
-                self.report(
-                    own,
-                    &place,
-                    problem.hint("write a map, `NAME: { file: /run/secrets/name }`"),
-                );
-            }
-            if let Some(secret) = self.secret(own, &place, Some(secret)) {
-                found.insert(name.clone(), secret);
-            }
-        }
-        found
     }
 
     /// The `ready` of a command target. Nothing of it is inherited, since an app's `ready` is checked inside a

@@ -1,9 +1,8 @@
 //! A command, as written. The doc comments are the descriptions of the JSON Schema that editors show.
 
-use crate::yaml::raw::{Command, Secret, Text, TextMap, raw};
+use crate::yaml::raw::{Command, EnvMap, Text, raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 raw! {
     /// Programs that are run where lowtide itself runs, never by a shell. Exit code 0: done. 75: try later. Else: failed.
@@ -14,8 +13,7 @@ raw! {
         back: Option<Command>,
         /// Of each.
         timeout: Option<Text>,
-        env: TextMap,
-        /// The same for what must not stand here.
-        secrets: BTreeMap<String, Secret>,
+        /// Beside what every command receives.
+        env: EnvMap,
     }
 }

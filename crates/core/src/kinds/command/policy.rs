@@ -1,7 +1,7 @@
 //! A command as a target, as configured.
 
 use jiff::SignedDuration;
-use lowtide_model::secret::SecretRef;
+use lowtide_model::secret::EnvValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,9 +17,7 @@ pub struct CommandPolicy {
     pub timeout: SignedDuration,
     /// Set in addition to the variables that every command receives.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub secrets: BTreeMap<String, SecretRef>,
+    pub env: BTreeMap<String, EnvValue>,
     /// `None`: the exit code alone is the verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,

@@ -9,7 +9,7 @@ use super::step::{CommandOutcome, CommandStep};
 use crate::kinds::kind::{Kind, KindState, Plan, TargetSettings, View};
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::Failure;
-use lowtide_model::secret::SecretRef;
+use lowtide_model::secret::{SecretRef, secrets_of};
 
 impl Kind for CommandPolicy {
     type State = Command;
@@ -36,9 +36,8 @@ impl Kind for CommandPolicy {
     }
 
     fn secret_refs(&self) -> Vec<(String, &SecretRef)> {
-        let place = |variable: &String| format!("command.secrets.{variable}");
-        self.secrets
-            .iter()
+        let place = |variable: &String| format!("command.env.{variable}");
+        secrets_of(&self.env)
             .map(|(variable, secret)| (place(variable), secret))
             .collect()
     }

@@ -1,6 +1,7 @@
 use super::*;
 use insta::assert_snapshot;
 use lowtide_model::name::RunId;
+use lowtide_model::secret::SecretRef;
 
 fn ts(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -8,6 +9,20 @@ fn ts(text: &str) -> Timestamp {
 
 fn id() -> RunId {
     "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap()
+}
+
+#[test]
+fn a_set_of_a_matrix_shows_no_secret() {
+    let set = BTreeMap::from([
+        ("DB".to_owned(), EnvValue::from("11.4")),
+        (
+            "PW".to_owned(),
+            EnvValue::Secret(SecretRef::Env("NIGHTLY_PW".to_owned())),
+        ),
+    ]);
+    let set = of_set(&set).unwrap();
+    assert_snapshot!(round(1, 2, &set), @"round 2 of 2, with DB=11.4, PW");
+    assert_eq!(of_set(&BTreeMap::new()), None);
 }
 
 #[test]

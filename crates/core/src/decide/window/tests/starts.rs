@@ -302,7 +302,6 @@ fn a_command_may_take_its_own_time() {
         back: vec![],
         timeout: minutes(20),
         env: BTreeMap::new(),
-        secrets: BTreeMap::new(),
         probe,
     };
     target.kind = TargetKind::Command(Box::new(command(None)));

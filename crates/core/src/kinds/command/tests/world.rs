@@ -275,7 +275,6 @@ fn target(irreversible: bool) -> TargetPolicy {
             back: Vec::new(),
             timeout: SignedDuration::from_mins(10),
             env: BTreeMap::new(),
-            secrets: BTreeMap::new(),
             probe: Some(Probe {
                 ask: CommandRequest::Http {
                     url: "https://edge.example.org/".to_owned(),
