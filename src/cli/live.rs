@@ -215,7 +215,10 @@ fn failed(progress: &Progress, following: &Following) -> bool {
         }),
         Progress::RunEnded { conclusion, .. } => match conclusion.as_ref() {
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => true,
-            Conclusion::Unchanged { .. } | Conclusion::Released { .. } | Conclusion::Observed { .. } => false,
+            Conclusion::Unchanged { .. }
+            | Conclusion::Retested { .. }
+            | Conclusion::Released { .. }
+            | Conclusion::Observed { .. } => false,
         },
         Progress::RolloutEnded { conclusion, .. } => match conclusion.as_ref() {
             RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure } => {

@@ -15,15 +15,18 @@ use lowtide::clients::engine::archive::ArchiveBounds;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
 use lowtide::clients::engine::probe::{ProbePath, ReadyVerdict};
+use lowtide::clients::registry::connect::Registry;
 use lowtide::fleet::app::App;
 use lowtide::model::failure::{Failure, FailureKind};
+use lowtide::model::image::Platform;
 use lowtide::model::policy::{
     BuildPolicy, ComposeTest, ContainerLimits, GitRef, ImageOrigin, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source,
     StepAction, TestNetwork, TestPolicy, TestSetup, TestStep, Tester, TesterFrom,
 };
 use lowtide::model::stages::bootstrap::Bootstrap;
-use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
-use lowtide::runtime::perform::environment::{Stop, TestEnvironment};
+use lowtide::model::stages::test::{FailedTest, Production, Test, TestReport, Tested};
+use lowtide::runtime::bases::Bases;
+use lowtide::runtime::perform::environment::{SidecarImages, Stop, TestEnvironment};
 use lowtide::runtime::perform::hidden::Hidden;
 use lowtide::runtime::perform::{bootstrap, test};
 use serde_json::{Value, json};
@@ -98,11 +101,14 @@ struct Attempt {
     labels: BTreeMap<String, String>,
     via: ProbePath,
     work: tempfile::TempDir,
+    platform: Platform,
     /// The work tree of the commit.
     tree: tempfile::TempDir,
     cancel: CancellationToken,
     said: Mutex<Vec<String>>,
     credentials: Credentials,
+    /// Where the images of sidecars are resolved; `None`: in the engine's own store.
+    registry: Option<(Bases, Registry)>,
     hidden: Hidden,
 }
 
@@ -121,10 +127,12 @@ impl Attempt {
             ]),
             via: ProbePath::HostView,
             work: tempfile::tempdir().unwrap(),
+            platform: "linux/amd64".parse().unwrap(),
             tree: tempfile::tempdir().unwrap(),
             cancel: CancellationToken::new(),
             said: Mutex::new(Vec::new()),
             credentials: Credentials::new(BTreeMap::new(), None),
+            registry: None,
         }
     }
 
@@ -140,13 +148,14 @@ impl Attempt {
         let effect = Bootstrap {
             image: image.id.parse().unwrap(),
             round: 0,
+            pull: None,
         };
         let bootstrapped = bootstrap::perform(&self.environment(&say), &effect, Some(self.tree.path())).await?;
         Ok(Test {
             image: effect.image,
             round: 0,
             bootstrapped: Some(bootstrapped),
-            starts: true,
+            production: Production::Start,
         })
     }
 
@@ -164,6 +173,15 @@ impl Attempt {
         TestEnvironment {
             engine: &self.engine,
             credentials: &self.credentials,
+            sidecar_images: match &self.registry {
+                None => SidecarImages::Engine,
+                Some((bases, registry)) => SidecarImages::Registry {
+                    bases,
+                    registry,
+                    platform: &self.platform,
+                    since: jiff::Timestamp::MAX,
+                },
+            },
             app: &self.app,
             round: 0,
             labels: &self.labels,

@@ -49,6 +49,7 @@ fn release(n: u128) -> Release {
         digest: Some(digest.parse().unwrap()),
         reference: format!("example.org/edge:t{n}").parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: "2026-03-01T02:00:00Z".parse::<Timestamp>().unwrap(),
     }
 }

@@ -240,6 +240,7 @@ fn release(number: u64, sha: &str) -> Release {
         digest: None,
         reference: "lowtide/web:1".parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: clock::now(),
     }
 }

@@ -48,6 +48,7 @@ fn release(n: u128, commit: &str) -> Release {
         digest: None,
         reference: format!("lowtide/web:t{n}").parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: at(0),
     }
 }

@@ -111,6 +111,7 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
         digest: Some(digest.to_string().parse().unwrap()),
         reference: format!("{}:t1", images.repository).parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: clock::now(),
     };
     let released = AppEvent::Released {

@@ -238,6 +238,7 @@ async fn rolling(dir: &Path) -> Arc<Bot> {
                 digest: None,
                 reference: "example.org/web:t1".parse().unwrap(),
                 change: None,
+                sidecars: std::collections::BTreeMap::new(),
                 at: clock::now(),
             }),
             window_ignored: false,

@@ -28,6 +28,7 @@ pub(crate) async fn open(
         digest: None,
         reference: reference.parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: clock::now(),
     };
     let facts = [

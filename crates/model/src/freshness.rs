@@ -133,6 +133,9 @@ pub struct RebuildAssessment {
     /// What the targets run, where that is not the last release.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub running: BTreeMap<TargetName, Behind>,
+    /// Images that the last release was tested beside, and that are others now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved_sidecars: Vec<String>,
 }
 
 /// How far something is behind its archives.

@@ -5,6 +5,7 @@ use crate::inventory::Change;
 use crate::name::RunId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// An image with all its evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct Release {
     pub reference: Reference,
     /// Against the release before.
     pub change: Option<Change>,
+    /// Images that its last tests ran beside, as the configuration or the stack names them → digest of our platform's manifest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sidecars: BTreeMap<String, String>,
     pub at: Timestamp,
 }
 

@@ -11,6 +11,7 @@ use crate::stages::resolve::{Resolve, Resolved};
 use crate::stages::test::{Test, Tested};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Why a run started.
@@ -119,6 +120,11 @@ pub enum Conclusion {
     Released {
         release: Release,
     },
+    /// Nothing would be built, and the last release has passed its tests again, beside images that had moved.
+    Retested {
+        /// As [`Release::sidecars`].
+        sidecars: BTreeMap<String, String>,
+    },
     /// *observe* mode: all that a release needs was proven, nothing was pushed.
     Observed {
         release: Release,
@@ -142,13 +148,14 @@ pub enum CommitState {
 
 impl Conclusion {
     /// Every word that [`Conclusion::word`] has.
-    pub const WORDS: [&str; 5] = ["unchanged", "released", "observed", "failed", "cancelled"];
+    pub const WORDS: [&str; 6] = ["unchanged", "retested", "released", "observed", "failed", "cancelled"];
 
     /// As the journal's JSON and the metrics have it.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Conclusion::Unchanged { .. } => "unchanged",
+            Conclusion::Retested { .. } => "retested",
             Conclusion::Released { .. } => "released",
             Conclusion::Observed { .. } => "observed",
             Conclusion::Failed { .. } => "failed",

@@ -21,6 +21,7 @@ pub(super) fn release(state: &RolloutState, image: ImageId, tag: String, referen
         digest: None,
         reference,
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: state.opened,
     })
 }

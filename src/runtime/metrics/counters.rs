@@ -98,6 +98,7 @@ impl Counters {
             | AppEvent::ScheduleFired { .. }
             | AppEvent::Released { .. }
             | AppEvent::BasesKnown { .. }
+            | AppEvent::Retested { .. }
             | AppEvent::Judged { .. }
             | AppEvent::UnfixableUpdates { .. }
             | AppEvent::RunFailed { .. }
@@ -160,6 +161,7 @@ impl Counters {
                 self.families.run_failures.get_or_create(&labels).inc();
             }
             Conclusion::Unchanged { .. }
+            | Conclusion::Retested { .. }
             | Conclusion::Released { .. }
             | Conclusion::Observed { .. }
             | Conclusion::Cancelled { .. } => {}

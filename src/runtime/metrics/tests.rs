@@ -186,6 +186,7 @@ fn rolled(counters: &Counters, begun: Option<i64>, back: Option<FailureKind>, co
             digest: None,
             reference: "example.org/web:t1".parse().unwrap(),
             change: None,
+            sidecars: std::collections::BTreeMap::new(),
             at: at(0),
         }),
         window_ignored: false,

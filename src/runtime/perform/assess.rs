@@ -14,6 +14,7 @@ use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::freshness::{Inputs, PendingPackage, RebuildAssessment, Survey};
 use lowtide_model::image::{DiffId, ImageId, Platform, Reference};
 use lowtide_model::package_state::{Doing, Lineage, PackageState};
+use lowtide_model::release::Release;
 use lowtide_model::run::Trigger;
 use lowtide_model::stages::resolve::{Base, BasePin, Commit, Resolved};
 use lowtide_packages::dockerfile::parse::Dockerfile;
@@ -67,12 +68,14 @@ pub(super) async fn assess(
             ..RebuildAssessment::default()
         });
     };
+    let moved_sidecars = moved_sidecars(context, last, engine).await;
     let packages = context.bot.store.packages(&last.images.first().content).await;
     let Some(state) = packages.map_err(|e| e.failure("the packages of the last release"))? else {
         return Ok(RebuildAssessment {
             inputs,
             survey: Survey::unseen("the packages of the last release are not stored"),
             running: running::behind(context).await,
+            moved_sidecars,
             ..RebuildAssessment::default()
         });
     };
@@ -101,7 +104,30 @@ pub(super) async fn assess(
         survey,
         unavailable_pins,
         running: running::behind(context).await,
+        moved_sidecars,
     })
+}
+
+/// Images that the last release was tested beside, and that are others today. One whose registry does not answer has not moved, as far as
+/// anybody knows.
+async fn moved_sidecars(context: &StageContext<'_>, last: &Release, engine: &Platform) -> Vec<String> {
+    let since = bases_since(&context.run.trigger, context.run.opened);
+    let (bases, registry) = (&context.bot.bases, &context.fleet.registry);
+    let mut moved = Vec::new();
+    for (image, before) in &last.sidecars {
+        let Ok(reference) = image.parse::<Reference>() else {
+            continue;
+        };
+        match bases.resolve(registry, &reference, engine, since, clock::now()).await {
+            Ok(BasePin::Registry { manifest, .. }) if manifest.to_string() != *before => {
+                context.line(&format!("{image}, beside which the release was tested, has moved"));
+                moved.push(image.clone());
+            }
+            Ok(BasePin::Registry { .. } | BasePin::Local { .. }) => {}
+            Err(error) => tracing::info!(image, %error, "not known whether the image of a sidecar has moved"),
+        }
+    }
+    moved
 }
 
 /// What a build left behind.

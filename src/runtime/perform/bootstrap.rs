@@ -42,19 +42,37 @@ async fn bring_up(
     let begun = Instant::now();
     let setup = setup(environment, test, tree).await?;
     let mut log = StageLog::open(environment, "bootstrap.log")?;
+    let candidate = candidate(environment, effect).await?;
     let Launched {
         container,
         services,
         tester,
+        sidecars,
         leftovers,
-    } = launch::launch(environment, test, &setup, tree, effect.image.as_str(), &mut log).await?;
+    } = launch::launch(environment, test, &setup, tree, &candidate, &mut log).await?;
     Ok(Bootstrapped {
         container,
         services,
+        sidecars,
         tester,
         leftovers,
         took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// What the engine calls the image under test. A release that is tested again may have been removed from the build host.
+async fn candidate(environment: &TestEnvironment<'_>, effect: &Bootstrap) -> Result<String, Stop> {
+    let image = effect.image.as_str();
+    let Some(pull) = &effect.pull else {
+        return Ok(image.to_owned());
+    };
+    if environment.engine.inspect_image(image).await?.is_some() {
+        return Ok(image.to_owned());
+    }
+    let auth = environment.credentials.login(&pull.repository.registry).await?;
+    let pulled = environment.engine.ensure_image(pull, auth.as_ref());
+    environment.unless_cancelled(pulled).await??;
+    Ok(pull.to_string())
 }
 
 async fn setup(environment: &TestEnvironment<'_>, test: &TestPolicy, tree: Option<&Path>) -> Result<Setup, Failure> {

@@ -8,8 +8,12 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::engine::spec::Spec;
+use crate::clients::registry::connect::Registry;
+use crate::runtime::bases::Bases;
+use jiff::Timestamp;
 use lowtide_core::fleet::app::App;
 use lowtide_model::failure::Failure;
+use lowtide_model::image::Platform;
 use lowtide_model::policy::{ContainerLimits, TestPolicy, TestSetup};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,6 +26,7 @@ pub struct TestEnvironment<'a> {
     pub engine: &'a Engine,
     /// For the images of sidecars.
     pub credentials: &'a Credentials,
+    pub sidecar_images: SidecarImages<'a>,
     pub app: &'a App,
     /// Position in the app's rounds of tests.
     pub round: u16,
@@ -35,6 +40,21 @@ pub struct TestEnvironment<'a> {
     pub hidden: &'a Hidden,
     /// Called with each line of output as it arrives.
     pub say: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+/// Where the images of sidecars and testers come from.
+#[derive(Clone, Copy)]
+pub enum SidecarImages<'a> {
+    /// The engine's own store (`build.pull: false`); pulled only where it has none of that name.
+    Engine,
+    /// Their registries: what a tag means is asked in each run, as for base images.
+    Registry {
+        bases: &'a Bases,
+        registry: &'a Registry,
+        platform: &'a Platform,
+        /// An answer of this time or later is good enough.
+        since: Timestamp,
+    },
 }
 
 /// Why a stage ends without its outcome.

@@ -3,6 +3,7 @@
 use super::environment::{Stop, TestEnvironment};
 use super::ready::{self, Role};
 use super::stack::files::StackFiles;
+use super::stack::images::Brought;
 use super::stack::{files, images};
 use super::stage_log::StageLog;
 use crate::clients::engine::container::Kind;
@@ -153,6 +154,8 @@ pub(super) struct Launched {
     pub(super) services: BTreeMap<String, String>,
     /// Created, not started.
     pub(super) tester: Option<String>,
+    /// As `Bootstrapped::sidecars`.
+    pub(super) sidecars: BTreeMap<String, String>,
     /// Containers and networks, sidecars first.
     pub(super) leftovers: Vec<String>,
 }
@@ -196,6 +199,7 @@ pub(super) async fn launch(
         networks,
         files,
         containers: BTreeMap::new(),
+        sidecars: BTreeMap::new(),
         ready: BTreeSet::new(),
     };
     for service in &stack.before {
@@ -211,7 +215,10 @@ pub(super) async fn launch(
     };
     launch.all_run().await?;
     let Launch {
-        containers, networks, ..
+        containers,
+        sidecars: images,
+        networks,
+        ..
     } = launch;
     let container = containers.get(&stack.tested.name).cloned().unwrap_or_default();
     let own = stack
@@ -226,6 +233,7 @@ pub(super) async fn launch(
         container,
         services: containers,
         tester,
+        sidecars: images,
         leftovers,
     })
 }
@@ -242,6 +250,8 @@ struct Launch<'a> {
     files: StackFiles,
     /// Service → container.
     containers: BTreeMap<String, String>,
+    /// Image beside the candidate → digest.
+    sidecars: BTreeMap<String, String>,
     /// What was waited for, and need not be again.
     ready: BTreeSet<(String, Condition)>,
 }
@@ -276,7 +286,7 @@ impl Launch<'_> {
             self.until(name, *condition, log).await?;
         }
         let (environment, tree) = (self.environment, self.tree);
-        let image = images::bring(
+        let Brought { image, resolved } = images::bring(
             environment,
             &part.who(service),
             &service.image,
@@ -285,6 +295,7 @@ impl Launch<'_> {
             log,
         )
         .await?;
+        self.sidecars.extend(resolved);
         let mut spec = self.spec(service, part, image)?;
         let direct = self.files.place(environment, service, &mut spec).await?;
         environment.go_on()?;

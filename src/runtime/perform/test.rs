@@ -12,7 +12,7 @@ use lowtide_core::report::words;
 use lowtide_model::hide::masked;
 use lowtide_model::policy::{TestNetwork, TestSetup};
 use lowtide_model::stages::bootstrap::Bootstrapped;
-use lowtide_model::stages::test::{Test, Tested};
+use lowtide_model::stages::test::{Production, Test, Tested};
 use std::path::Path;
 
 /// Runs the steps in the containers that *bootstrap* left, then the tester, then starts the image once without the testing tools. Output
@@ -88,14 +88,18 @@ async fn prove(
         }
         (None, _) | (Some(_), None) => Vec::new(),
     };
-    let production_ready_ms = if effect.starts {
-        if networks.is_empty() {
-            networks.push(launch::network(environment, "test", TestNetwork::Egress).await?);
+    let production_ready_ms = match effect.production {
+        Production::Start => {
+            if networks.is_empty() {
+                networks.push(launch::network(environment, "test", TestNetwork::Egress).await?);
+            }
+            Some(as_it_ships(environment, effect, &networks).await?)
         }
-        Some(as_it_ships(environment, effect, &networks).await?)
-    } else {
-        (environment.say)(words::NOT_STARTED);
-        None
+        Production::HasNoCommand => {
+            (environment.say)(words::NOT_STARTED);
+            None
+        }
+        Production::NotNow => None,
     };
     Ok(Tested {
         steps,

@@ -1,10 +1,10 @@
 //! *bootstrap* and *test* on the build host: the environment, and what they are given besides.
 
 use super::build::WorkTree;
-use super::environment::{Stop, TestEnvironment};
+use super::environment::{SidecarImages, Stop, TestEnvironment};
 use super::hidden::Hidden;
 use super::run::StageContext;
-use super::{bootstrap, build, test};
+use super::{assess, bootstrap, build, test};
 use lowtide_core::report::words;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::policy::{StepAction, TestPolicy, TestSetup};
@@ -62,6 +62,7 @@ async fn in_environment<T>(
     let environment = TestEnvironment {
         engine: context.fleet.engine(&context.run.app.build().host)?,
         credentials: &context.fleet.credentials,
+        sidecar_images: sidecar_images(context),
         app: &context.run.app,
         round,
         labels: &labels,
@@ -71,17 +72,35 @@ async fn in_environment<T>(
         hidden: &hidden,
         say: &say,
     };
-    let Some(set) = environment.policy().and_then(|test| words::of_set(&test.matrix)) else {
+    let set = environment.policy().and_then(|test| words::of_set(&test.matrix));
+    if let Some(set) = &set {
+        context.line(&words::round(round, context.run.app.tests.len(), set));
+    }
+    let moved = context.run.moved_sidecars();
+    let moved = (!moved.is_empty()).then(|| words::moved_sidecars(moved));
+    let circumstances: Vec<String> = set.map(|set| format!("with {set}")).into_iter().chain(moved).collect();
+    if circumstances.is_empty() {
         return work(&environment).await;
-    };
-    context.line(&words::round(round, context.run.app.tests.len(), &set));
+    }
     work(&environment).await.map_err(|stop| match stop {
         Stop::Failed(failure) => Stop::Failed(Failure {
-            detail: format!("with {set}: {}", failure.detail),
+            detail: format!("{}: {}", circumstances.join(", "), failure.detail),
             ..failure
         }),
         Stop::Cancelled => Stop::Cancelled,
     })
+}
+
+fn sidecar_images<'a>(context: &'a StageContext<'_>) -> SidecarImages<'a> {
+    match &context.run.resolved {
+        Some(resolved) if context.run.app.build().pull => SidecarImages::Registry {
+            bases: &context.bot.bases,
+            registry: &context.fleet.registry,
+            platform: &resolved.platform,
+            since: assess::bases_since(&context.run.trigger, context.run.opened),
+        },
+        Some(_) | None => SidecarImages::Engine,
+    }
 }
 
 /// The work tree of the commit under test, where the round needs it.
@@ -94,14 +113,11 @@ async fn work_tree(
     if !app.tests.get(usize::from(round)).is_some_and(is_needed) {
         return Ok(None);
     }
-    let Some((build, _)) = &context.run.build else {
-        return Err(Failure::new(FailureKind::Invariant, "a test before its build").into());
+    let Some(resolved) = &context.run.resolved else {
+        return Err(Failure::new(FailureKind::Invariant, "a test before its commit is known").into());
     };
     let tree = WorkTree::new(context.bot.run_directory(context.run.id).join("stack"))?;
-    let checkout = context
-        .bot
-        .git
-        .checkout(app.source(), &build.resolved.commit.id, &tree.path);
+    let checkout = context.bot.git.checkout(app.source(), &resolved.commit.id, &tree.path);
     tokio::select! {
         done = checkout => done.map_err(|e| Stop::Failed(e.failure()))?,
         () = context.cancel.cancelled() => return Err(Stop::Cancelled),

@@ -22,6 +22,7 @@ pub(super) fn release(reference: &str, image: &ImageId, digest: Option<&str>) ->
         digest: digest.map(|d| d.parse().unwrap()),
         reference: reference.parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: jiff::Timestamp::UNIX_EPOCH,
     }
 }

@@ -156,6 +156,7 @@ fn release(stage: &Stage, version: &str, image: &ImageId) -> Release {
         digest: None,
         reference: stage.tag(version).parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: clock::now(),
     }
 }

@@ -88,6 +88,7 @@ impl Stage {
             digest: Some(own.split_once('@').unwrap().1.parse().unwrap()),
             reference: tag.parse().unwrap(),
             change: None,
+            sidecars: BTreeMap::new(),
             at: jiff::Timestamp::UNIX_EPOCH,
         }
     }

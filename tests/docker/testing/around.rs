@@ -1,9 +1,11 @@
 //! What surrounds the image under test, and what is left of it.
 
 use super::*;
+use lowtide::clients::registry::connect::{Registry, Timeouts};
 use lowtide::model::image::Reference;
 use lowtide::model::policy::RegistryAccess;
 use lowtide::model::secret::{Secret, SecretRef};
+use lowtide::runtime::bases::Bases;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_image_is_a_named_failure() {
@@ -96,6 +98,65 @@ async fn a_sidecar_image_is_pulled_with_the_password_of_its_registry() {
     docker(&["rmi", &own.to_string()], "");
 }
 
+/// What a tag means is asked in each run; the image of the run before goes, and no name of others is moved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_is_what_its_tag_means_now() {
+    let host = std::env::var("LOWTIDE_TEST_REGISTRY_AUTH").unwrap();
+    let image = Image::running("exec sleep 1000");
+    let tag: Reference = format!("{host}/lowtide-testing/{}:1", unique("moving"))
+        .parse()
+        .unwrap();
+    let login = ("lowtide".to_owned(), Secret::new("tide-secret".to_owned()));
+    let push = async |from: &str| {
+        docker(&["tag", from, &tag.to_string()], "");
+        engine().push(&tag, Some(&login)).await.unwrap();
+        docker(&["rmi", &tag.to_string()], "");
+    };
+    let mut test = policy(up(), Vec::new());
+    let mut db = sidecar("sleep 1000", up());
+    db.image = tag.clone();
+    test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
+    let mut attempt = Attempt::new(Some(test), up());
+    let file = attempt.work.path().join("password");
+    std::fs::write(&file, "tide-secret").unwrap();
+    let access = RegistryAccess {
+        username: Some(login.0.clone()),
+        password: Some(SecretRef::File(file)),
+        plain_http: true,
+    };
+    let registries = BTreeMap::from([(host, access)]);
+    attempt.credentials = Credentials::new(registries.clone(), None);
+    let registry = Registry::new(registries, attempt.credentials.clone(), Timeouts::default()).unwrap();
+    attempt.registry = Some((Bases::default(), registry));
+    let run = async || {
+        let effect = attempt.bootstrap(&image).await.unwrap();
+        let bootstrapped = effect.bootstrapped.clone().unwrap();
+        let running = docker(&["inspect", "-f", "{{.Image}}", &bootstrapped.services["db"]], "");
+        attempt.test(&effect).await.unwrap();
+        (bootstrapped.sidecars[&tag.to_string()].clone(), running)
+    };
+    let (first, second) = (Image::build("LABEL n=1"), Image::build("LABEL n=2"));
+    push(&first.tag).await;
+    let (before, running) = run().await;
+    assert_eq!(running, first.id);
+    docker(&["rmi", "-f", &first.tag], "");
+    assert_eq!(run().await.0, before, "it has not moved");
+    push(&second.tag).await;
+    let (after, running) = run().await;
+    assert_ne!(after, before);
+    assert_eq!(running, second.id);
+    let images = docker(&["images", "-aq", "--no-trunc"], "");
+    assert!(!images.contains(&first.id), "{images}");
+    let names = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"], "");
+    assert!(!names.contains(&tag.to_string()), "no name of others: {names}");
+    let named = format!(
+        "lowtide-sidecar/web:{}",
+        &lowtide::packages::hash::of(tag.to_string().as_bytes())[..16]
+    );
+    docker(&["rmi", "-f", &named], "");
+    attempt.nothing_is_left();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_network_only_sidecars_are_reached() {
     let image = Image::running("exec sleep 1000");
@@ -143,7 +204,7 @@ async fn without_tests_the_image_is_started_as_it_ships() {
         image: image.id.parse().unwrap(),
         round: 0,
         bootstrapped: None,
-        starts: true,
+        production: Production::Start,
     };
     let tested = attempt.test(&effect).await.unwrap();
     assert!(tested.steps.is_empty() && tested.report.is_none());
@@ -173,6 +234,7 @@ async fn a_cancel_leaves_nothing() {
         let effect = Bootstrap {
             image: image.id.parse().unwrap(),
             round: 0,
+            pull: None,
         };
         let ended = match bootstrap::perform(&environment, &effect, None).await {
             Ok(bootstrapped) => {
@@ -180,7 +242,7 @@ async fn a_cancel_leaves_nothing() {
                     image: effect.image,
                     round: 0,
                     bootstrapped: Some(bootstrapped),
-                    starts: true,
+                    production: Production::Start,
                 };
                 test::perform(&environment, &effect, None, &junit).await.map(drop)
             }

@@ -12,7 +12,11 @@ fn shipped(image: &Image, starts: bool) -> Test {
         image: image.id.parse().unwrap(),
         round: 0,
         bootstrapped: None,
-        starts,
+        production: if starts {
+            Production::Start
+        } else {
+            Production::HasNoCommand
+        },
     }
 }
 
@@ -92,7 +96,7 @@ async fn a_base_is_not_started_as_it_ships() {
     let compose = json!({"services": {"web": {"build": ".", "command": ["sleep", "1000"]}}});
     attempt.write("compose.yml", &compose.to_string());
     let mut effect = attempt.bootstrap(&image).await.unwrap();
-    effect.starts = false;
+    effect.production = Production::HasNoCommand;
     let tested = attempt.test(&effect).await.unwrap();
     assert_eq!((tested.steps.len(), tested.production_ready_ms), (1, None));
     assert!(attempt.said().contains(words::NOT_STARTED), "{}", attempt.said());

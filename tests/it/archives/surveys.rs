@@ -208,6 +208,7 @@ fn release(content: ContentDigest) -> Release {
         digest: None,
         reference: "example.org/app:t".parse().unwrap(),
         change: None,
+        sidecars: BTreeMap::new(),
         at: now(),
     }
 }

@@ -10,6 +10,7 @@ use lowtide_model::journal::Recorded;
 use lowtide_model::name::{ChannelName, RolloutId, RunId, TargetName};
 use lowtide_model::release::Release;
 use lowtide_model::rollout::RolloutConclusion;
+use std::collections::BTreeMap;
 
 mod again;
 mod channel;
@@ -104,6 +105,7 @@ impl AppState {
                 self.releases.push((**release).clone());
                 self.forget_releases();
             }
+            AppEvent::Retested { release, sidecars } => self.retested(*release, sidecars),
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
             AppEvent::Judged { inputs, because } => {
                 self.last_release = None;
@@ -273,6 +275,12 @@ impl AppState {
             .filter(|release| !referenced.contains(&release.run))
         {
             release.change = None;
+        }
+    }
+
+    fn retested(&mut self, release: RunId, sidecars: &BTreeMap<String, String>) {
+        if let Some(tested) = self.releases.iter_mut().find(|known| known.run == release) {
+            tested.sidecars.clone_from(sidecars);
         }
     }
 

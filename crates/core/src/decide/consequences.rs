@@ -86,6 +86,13 @@ pub fn run_ended(state: &RunState, conclusion: &Conclusion, end: &RunEnd<'_>, no
         Conclusion::Unchanged {
             why: SkipReason::NothingToGain { .. } | SkipReason::Quarantined { .. },
         } => recovered(&mut out, state, app_state, now),
+        Conclusion::Retested { sidecars } => {
+            out.facts.extend(state.last.as_ref().map(|release| AppEvent::Retested {
+                release: release.run,
+                sidecars: sidecars.clone(),
+            }));
+            recovered(&mut out, state, app_state, now);
+        }
         Conclusion::Cancelled { .. } => {}
     }
     out.facts.extend(again(state, app_state, conclusion, now));
@@ -96,7 +103,9 @@ pub fn run_ended(state: &RunState, conclusion: &Conclusion, end: &RunEnd<'_>, no
 /// exists. A new release replaces the pending one anyway, and whoever cancels a run wants nothing to move.
 fn again(state: &RunState, app_state: &AppState, conclusion: &Conclusion, now: Timestamp) -> Option<AppEvent> {
     match conclusion {
-        Conclusion::Unchanged { .. } | Conclusion::Failed { .. } => app_state.again(Occasion::of(&state.trigger), now),
+        Conclusion::Unchanged { .. } | Conclusion::Retested { .. } | Conclusion::Failed { .. } => {
+            app_state.again(Occasion::of(&state.trigger), now)
+        }
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Cancelled { .. } => None,
     }
 }
@@ -121,7 +130,7 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
                 because: build.because.clone(),
             })
         }
-        Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
+        Conclusion::Retested { .. } | Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
     }
 }
 
@@ -163,6 +172,7 @@ fn run_failed(
     now: Timestamp,
 ) {
     let app = &state.app.name;
+    let is_retest = !state.moved_sidecars().is_empty();
     let failing = end.app_state.failing.as_ref();
     let cause = notify::cause(app, stage, failure);
     if failing.is_none_or(|failing| failing.cause != cause) {
@@ -178,11 +188,12 @@ fn run_failed(
         app: app.clone(),
         run: state.id,
         stage,
-        commit: built(state),
+        // The commit of a release that is tested again has passed.
+        commit: built(state).filter(|_| !is_retest),
         failure: failure.clone(),
         first,
         since,
-        commit_to_blame: is_commit_to_blame(state, end.last_bases),
+        commit_to_blame: !is_retest && is_commit_to_blame(state, end.last_bases),
     };
     out.push_message(keys, Addressees::of(failure.fault()), body, now);
 }

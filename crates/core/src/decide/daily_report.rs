@@ -133,7 +133,7 @@ fn outstanding(app_state: &AppState, app: &App) -> Vec<DailyReportLine> {
 fn line(fact: &Fact, app_state: Option<&AppState>) -> Option<DailyReportLine> {
     match fact {
         Fact::Run { conclusion, .. } => match conclusion.as_ref() {
-            Conclusion::Unchanged { .. } => Some(DailyReportLine::Unchanged { runs: 1 }),
+            Conclusion::Unchanged { .. } | Conclusion::Retested { .. } => Some(DailyReportLine::Unchanged { runs: 1 }),
             Conclusion::Released { release } => Some(DailyReportLine::Released {
                 tag: release.tag.clone(),
                 change: release.change.clone(),
@@ -193,6 +193,7 @@ fn failing(app: &AppName, app_state: &AppState, facts: &[Fact]) -> Option<DailyR
         Fact::Run { app: of, conclusion } if of == app => match conclusion.as_ref() {
             Conclusion::Failed { stage, failure } => Some((*stage, failure.clone())),
             Conclusion::Unchanged { .. }
+            | Conclusion::Retested { .. }
             | Conclusion::Released { .. }
             | Conclusion::Observed { .. }
             | Conclusion::Cancelled { .. } => None,

@@ -42,6 +42,7 @@ fn release(n: u128) -> Release {
         digest: None,
         reference: format!("registry.example.org/web:t{n}").parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: at(i64::try_from(n).unwrap()),
     }
 }

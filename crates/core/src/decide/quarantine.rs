@@ -143,6 +143,7 @@ mod tests {
             digest: Some(digest(n + 0x20).parse().unwrap()),
             reference: format!("example.org/web:t{n}").parse().unwrap(),
             change: None,
+            sidecars: std::collections::BTreeMap::new(),
             at: Timestamp::UNIX_EPOCH,
         };
         AppState {

@@ -230,6 +230,7 @@ mod tests {
                 digest: None,
                 reference,
                 change: None,
+                sidecars: BTreeMap::new(),
                 at: jiff::Timestamp::UNIX_EPOCH,
             });
         }

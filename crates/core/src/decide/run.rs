@@ -17,7 +17,7 @@ use lowtide_model::stages::build::{Build, Built};
 use lowtide_model::stages::inspect::{Inspect, Inspected};
 use lowtide_model::stages::publish::{Publish, Published};
 use lowtide_model::stages::resolve::{Resolve, Resolved};
-use lowtide_model::stages::test::{Test, Tested};
+use lowtide_model::stages::test::{Production, Test, Tested};
 use start::Start;
 use std::collections::BTreeMap;
 
@@ -57,6 +57,8 @@ pub struct RunState {
     pub bootstrapped: Option<Bootstrapped>,
     /// By round.
     pub tested: Vec<Tested>,
+    /// Images that the rounds ran beside, as `Release::sidecars`.
+    pub sidecars: BTreeMap<String, String>,
     pub published: Option<Published>,
     pub effect: Progress,
     /// How often each stage failed: a retry may do an earlier stage again in between.
@@ -121,6 +123,7 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         inspected: None,
         bootstrapped: None,
         tested: Vec::new(),
+        sidecars: BTreeMap::new(),
         published: None,
         effect: Progress::Idle,
         failures: BTreeMap::new(),
@@ -209,6 +212,7 @@ impl RunState {
             (Outcome::Built(built), Effect::Build(build)) => self.build = Some((build, built.clone())),
             (Outcome::Inspected(inspected), Effect::Inspect(_)) => self.inspected = Some(inspected.clone()),
             (Outcome::Bootstrapped(bootstrapped), Effect::Bootstrap(_)) => {
+                self.sidecars.extend(bootstrapped.sidecars.clone());
                 self.bootstrapped = Some(bootstrapped.clone());
             }
             (Outcome::Tested(tested), Effect::Test(_)) => {
@@ -252,6 +256,15 @@ impl RunState {
         let published = |release: &&Release| release.digest.is_some() || self.app.publish.is_none();
         let observes = self.app.mode == Mode::Observe;
         self.last.as_ref().filter(|release| observes || published(release))
+    }
+
+    /// Why the last release is tested again; none where something is built, or nothing is done.
+    #[must_use]
+    pub fn moved_sidecars(&self) -> &[String] {
+        match (&self.build, &self.resolved) {
+            (None, Some(resolved)) => &resolved.assessment.moved_sidecars,
+            (Some(_), _) | (None, None) => &[],
+        }
     }
 
     /// The stage the run is at, for people.
@@ -342,7 +355,7 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         // Judged at the time the run was opened, so that a build does not lose its reason while time passes.
         return match freshness::decide(&resolved.assessment, judged, &state.trigger, max_age, state.opened) {
             Ok(because) => effect(Effect::Build(plan_build(state, resolved, because, now))),
-            Err(why) => Plan::Finish(Conclusion::Unchanged { why }),
+            Err(why) => retest(state, resolved).unwrap_or(Plan::Finish(Conclusion::Unchanged { why })),
         };
     };
     let image = built.image.clone();
@@ -360,14 +373,15 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
     if let Some(why) = freshness::skip(inspected, state.comparable(), &state.quarantine) {
         return Plan::Finish(Conclusion::Unchanged { why });
     }
-    let starts = match start::judge(&state.app, inspected.has_command) {
-        Start::AsItShips => true,
-        Start::NotAtAll => false,
+    let production = match start::judge(&state.app, inspected.has_command) {
+        Start::AsItShips => Production::Start,
+        Start::NotAtAll => Production::HasNoCommand,
         Start::Impossible { stage, failure } => return Plan::Finish(Conclusion::Failed { stage, failure }),
     };
     let round = u16::try_from(state.tested.len()).unwrap_or(u16::MAX);
     if state.app.tests.get(usize::from(round)).is_some() && state.bootstrapped.is_none() {
-        return effect(Effect::Bootstrap(Bootstrap { image, round }));
+        let pull = None;
+        return effect(Effect::Bootstrap(Bootstrap { image, round, pull }));
     }
     // Without tests there is one round too: the start as it ships.
     let rounds = state.app.tests.len().max(1);
@@ -376,7 +390,11 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
             image,
             round,
             bootstrapped: state.bootstrapped.clone(),
-            starts: starts && usize::from(round) + 1 == rounds,
+            production: if usize::from(round) + 1 == rounds {
+                production
+            } else {
+                Production::NotNow
+            },
         }));
     }
     let reference = release_reference(&state.app, build);
@@ -397,6 +415,40 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
     };
     let release = release(state, build, built, inspected, published.digest.clone(), reference, now);
     Plan::Finish(Conclusion::Released { release })
+}
+
+/// Nothing would be built. Does the last release have to pass its tests again, because an image beside it moved? Its failure changes nothing
+/// but what people know: the release has proven itself beside the earlier one.
+fn retest(state: &RunState, resolved: &Resolved) -> Option<Plan> {
+    let last = state.comparable()?;
+    let first = last.images.first();
+    let is_due = !resolved.assessment.moved_sidecars.is_empty() && !state.quarantine.contains(&first.content);
+    if !is_due || state.app.tests.is_empty() {
+        return None;
+    }
+    let image = first.image.clone();
+    let round = u16::try_from(state.tested.len()).unwrap_or(u16::MAX);
+    if usize::from(round) >= state.app.tests.len() {
+        let sidecars = state.sidecars.clone();
+        return Some(Plan::Finish(Conclusion::Retested { sidecars }));
+    }
+    let effect = match &state.bootstrapped {
+        None => Effect::Bootstrap(Bootstrap {
+            image,
+            round,
+            pull: last
+                .digest
+                .as_ref()
+                .and_then(|digest| format!("{}@{digest}", last.reference.repository).parse().ok()),
+        }),
+        Some(bootstrapped) => Effect::Test(Test {
+            image,
+            round,
+            bootstrapped: Some(bootstrapped.clone()),
+            production: Production::NotNow,
+        }),
+    };
+    Some(Plan::Effect(Box::new(effect)))
 }
 
 fn plan_build(state: &RunState, resolved: &Resolved, because: Vec<Because>, now: Timestamp) -> Build {
@@ -440,6 +492,7 @@ fn release(
         digest,
         reference,
         change: inspected.change.clone(),
+        sidecars: state.sidecars.clone(),
         at: now,
     }
 }

@@ -17,7 +17,10 @@ pub fn of_last_release<'a>(
 ) -> Option<(&'a Survey, &'a RebuildAssessment)> {
     let assessment = &state.resolved.as_ref()?.assessment;
     let survey = match conclusion {
-        Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => state
+        Conclusion::Released { .. }
+        | Conclusion::Observed { .. }
+        | Conclusion::Unchanged { .. }
+        | Conclusion::Retested { .. } => state
             .inspected
             .as_ref()
             .map_or(&assessment.survey, |inspected| &*inspected.left),

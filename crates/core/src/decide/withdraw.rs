@@ -85,6 +85,7 @@ mod tests {
             digest: None,
             reference: "example.org/web:t".parse().unwrap(),
             change: None,
+            sidecars: std::collections::BTreeMap::new(),
             at: jiff::Timestamp::UNIX_EPOCH,
         }
     }

@@ -77,6 +77,12 @@ pub enum AppEvent {
     Released {
         release: Box<Release>,
     },
+    /// The release has passed its tests again, beside images that had moved.
+    Retested {
+        release: RunId,
+        /// As [`Release::sidecars`].
+        sidecars: BTreeMap<String, String>,
+    },
     /// Repositories the Dockerfile stands on: who is whose parent.
     BasesKnown {
         bases: Vec<Repository>,
@@ -293,6 +299,7 @@ impl AppEvent {
             | AppEvent::ScheduleFired { .. }
             | AppEvent::Released { .. }
             | AppEvent::BasesKnown { .. }
+            | AppEvent::Retested { .. }
             | AppEvent::Judged { .. }
             | AppEvent::UnfixableUpdates { .. }
             | AppEvent::RunFailed { .. }

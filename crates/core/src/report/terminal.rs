@@ -189,7 +189,7 @@ fn run_result(row: &RunRow) -> Cell {
         return "under way".into();
     };
     let ink = match conclusion {
-        Conclusion::Unchanged { .. } | Conclusion::Cancelled { .. } => Ink::Soft,
+        Conclusion::Unchanged { .. } | Conclusion::Retested { .. } | Conclusion::Cancelled { .. } => Ink::Soft,
         Conclusion::Released { .. } | Conclusion::Observed { .. } => Ink::Good,
         Conclusion::Failed { .. } => Ink::Bad,
     };

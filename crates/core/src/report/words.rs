@@ -32,6 +32,16 @@ pub fn of_set(set: &BTreeMap<String, EnvValue>) -> Option<String> {
     (!shown.is_empty()).then(|| shown.join(", "))
 }
 
+/// Why a release is tested again.
+#[must_use]
+pub fn moved_sidecars(moved: &[String]) -> String {
+    format!(
+        "beside {} as {} now",
+        moved.join(", "),
+        if moved.len() == 1 { "it is" } else { "they are" }
+    )
+}
+
 /// `round` from 0.
 #[must_use]
 pub fn round(round: u16, rounds: usize, set: &str) -> String {
@@ -411,6 +421,7 @@ pub fn triggered(trigger: &Trigger) -> String {
 pub fn concluded(conclusion: &Conclusion) -> String {
     match conclusion {
         Conclusion::Unchanged { why } => format!("unchanged: {}", skipped(why)),
+        Conclusion::Retested { .. } => "the release passed its tests again: an image beside it had moved".to_owned(),
         Conclusion::Released { release } => format!("released {}", clean::one_line(&release.tag, 128)),
         Conclusion::Observed { release } => {
             format!("would release {} (observe mode)", clean::one_line(&release.tag, 128))

@@ -11,8 +11,18 @@ pub struct Test {
     pub round: u16,
     /// `None`: the app has no tests; only the start in production mode is proven.
     pub bootstrapped: Option<Bootstrapped>,
-    /// Is it started once as it ships? After the last round, unless it is a base without a command.
-    pub starts: bool,
+    pub production: Production,
+}
+
+/// Is the image started once as it ships?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Production {
+    Start,
+    /// A base of other images that has no command.
+    HasNoCommand,
+    /// A later round does, or it was done before the release.
+    NotNow,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

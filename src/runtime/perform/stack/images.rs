@@ -1,13 +1,14 @@
 //! The images of the services beside the candidate: pulled, or built from the same commit.
 
 use super::tree::{self, Found};
+use crate::clients::clock;
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::context::Limits;
 use crate::clients::engine::error::EngineError;
 use crate::runtime::perform::build::aside;
-use crate::runtime::perform::environment::{Stop, TestEnvironment};
+use crate::runtime::perform::environment::{SidecarImages, Stop, TestEnvironment};
 use crate::runtime::perform::ignore;
 use crate::runtime::perform::stage_log::StageLog;
 use bytes::Bytes;
@@ -15,7 +16,9 @@ use lowtide_compose::service::{Build, Dockerfile, Image};
 use lowtide_compose::stack::Stack;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::{ImageId, Reference};
+use lowtide_model::stages::resolve::BasePin;
 use lowtide_packages::dockerfile::parse::parse;
+use lowtide_packages::hash;
 use lowtide_packages::stale_index::is_stale_index;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +32,21 @@ const INLINE: &str = ".lowtide.inline.Dockerfile";
 /// Bytes of a Dockerfile that are read for its bases.
 const MAX_DOCKERFILE: u64 = 1 << 20;
 
-/// Brings an image to the engine, for `who`, as a sentence names them; what to call it there. `tree`: the work tree of the commit.
+/// An image that is on the engine.
+pub(in crate::runtime::perform) struct Brought {
+    /// What to call it there.
+    pub(in crate::runtime::perform) image: String,
+    /// Where a registry was asked: the reference, and the digest of our platform's manifest.
+    pub(in crate::runtime::perform) resolved: Option<(String, String)>,
+}
+
+impl Brought {
+    fn local(image: String) -> Self {
+        Self { image, resolved: None }
+    }
+}
+
+/// Brings an image to the engine, for `who`, as a sentence names them. `tree`: the work tree of the commit.
 ///
 /// # Errors
 /// As the pull or the build fails.
@@ -40,18 +57,18 @@ pub(in crate::runtime::perform) async fn bring(
     candidate: &str,
     tree: Option<&Path>,
     log: &mut StageLog<'_>,
-) -> Result<String, Stop> {
+) -> Result<Brought, Stop> {
     match (image, tree) {
-        (Image::Candidate, _) => Ok(candidate.to_owned()),
+        (Image::Candidate, _) => Ok(Brought::local(candidate.to_owned())),
         (Image::Reference(reference), _) => {
             log.note(&format!("{who}: {reference}"));
-            pull(environment, who, reference).await.map(|()| reference.clone())
+            fetch(environment, who, reference, log).await
         }
         (Image::Build(build), Some(tree)) => {
             log.note(&format!("{who}: built from {}", shown(&build.context)));
             self::build(environment, who, build, tree, log)
                 .await
-                .map(|id| id.to_string())
+                .map(|id| Brought::local(id.to_string()))
         }
         (Image::Build(_), None) => Err(Failure::new(
             FailureKind::Invariant,
@@ -139,12 +156,92 @@ fn of_service(who: &str, failure: Failure) -> Failure {
     }
 }
 
-async fn pull(environment: &TestEnvironment<'_>, who: &str, image: &str) -> Result<(), Stop> {
+/// What the image's tag means in its registry now; what the engine has of that name, where the registry cannot say.
+async fn fetch(
+    environment: &TestEnvironment<'_>,
+    who: &str,
+    image: &str,
+    log: &mut StageLog<'_>,
+) -> Result<Brought, Stop> {
     let reference = reference(who, image)?;
+    let SidecarImages::Registry {
+        bases,
+        registry,
+        platform,
+        since,
+    } = environment.sidecar_images
+    else {
+        pull(environment, who, &reference).await?;
+        return Ok(Brought::local(image.to_owned()));
+    };
+    let asked = bases.resolve(registry, &reference, platform, since, clock::now());
+    let error = match environment.unless_cancelled(asked).await? {
+        Ok(BasePin::Registry { served, manifest }) => {
+            let pinned = Reference::pinned(&reference.repository, &served);
+            pull(environment, who, &pinned).await?;
+            keep(environment, &reference, &pinned).await;
+            return Ok(Brought {
+                image: pinned.to_string(),
+                resolved: Some((reference.to_string(), manifest.to_string())),
+            });
+        }
+        Ok(BasePin::Local { .. }) => {
+            pull(environment, who, &reference).await?;
+            return Ok(Brought::local(image.to_owned()));
+        }
+        Err(error) => error.failure(),
+    };
+    if environment.engine.inspect_image(image).await?.is_some() {
+        log.note(&format!(
+            "{who}: {image} is the one that the engine has: {}",
+            error.detail
+        ));
+        return Ok(Brought::local(image.to_owned()));
+    }
+    let detail = format!("the image {image} of {who} cannot be had: {}", error.detail);
+    let is_missing = error.kind == FailureKind::BaseMissing;
+    let kind = if is_missing {
+        FailureKind::SidecarFailed
+    } else {
+        error.kind
+    };
+    Err(Failure::new(kind, detail).into())
+}
+
+async fn pull(environment: &TestEnvironment<'_>, who: &str, reference: &Reference) -> Result<(), Stop> {
     let auth = environment.credentials.login(&reference.repository.registry).await?;
-    let pull = environment.engine.ensure_image(&reference, auth.as_ref());
+    let pull = environment.engine.ensure_image(reference, auth.as_ref());
     let pulled = environment.unless_cancelled(pull).await?;
-    Ok(pulled.map_err(|e| not_pulled(who, image, &e))?)
+    Ok(pulled.map_err(|e| not_pulled(who, &reference.to_string(), &e))?)
+}
+
+/// Gives the image a name of ours, so that the one before, which has no other name, goes. Names of others are not touched: a container of
+/// this host may be made anew by one. Trouble is only logged: an image too many costs disk, and no test.
+async fn keep(environment: &TestEnvironment<'_>, reference: &Reference, pinned: &Reference) {
+    let named = hash::of(reference.to_string().as_bytes());
+    let name = format!(
+        "lowtide-sidecar/{}:{}",
+        environment.app.name,
+        &named[..16.min(named.len())]
+    );
+    let kept = async {
+        let engine = environment.engine;
+        let before = engine.inspect_image(&name).await?;
+        let Some(now) = engine.inspect_image(&pinned.to_string()).await? else {
+            return Ok(());
+        };
+        let Ok(name) = name.parse::<Reference>() else {
+            return Ok(());
+        };
+        engine.tag_image(&now.id, &name).await?;
+        if let Some(before) = before.filter(|before| before.id != now.id) {
+            remove(engine, &before.id).await;
+        }
+        Ok::<(), EngineError>(())
+    };
+    if let Err(error) = kept.await {
+        tracing::warn!(%error, image = %pinned, "the image of a sidecar was not named");
+    }
 }
 
 async fn build(

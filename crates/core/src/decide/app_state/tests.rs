@@ -56,6 +56,7 @@ fn release(n: u128) -> Release {
         digest: Some(digest.parse().unwrap()),
         reference: format!("registry.example.org/web:t{n}").parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: at(0),
     }
 }

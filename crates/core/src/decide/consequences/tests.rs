@@ -45,6 +45,7 @@ fn release(n: u128) -> Release {
         digest: Some(digest.parse().unwrap()),
         reference: format!("registry.example.org/web:t{n}").parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: at(0),
     }
 }
@@ -334,6 +335,10 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
     let cancelled = Conclusion::Cancelled { by: "ana".to_owned() };
     let (soon, next_night) = (at(60), at(86_400));
     assert!(ends(manual(), &unchanged, soon));
+    let retested = Conclusion::Retested {
+        sidecars: std::collections::BTreeMap::new(),
+    };
+    assert!(ends(manual(), &retested, soon));
     assert!(!ends(night(), &unchanged, soon) && ends(night(), &unchanged, next_night));
     assert!(!ends(manual(), &cancelled, next_night));
     // Even if the run failed, the pending release exists.

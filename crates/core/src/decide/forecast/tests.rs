@@ -112,6 +112,7 @@ fn waiting(window_ignored: bool) -> RolloutState {
             digest: None,
             reference: "example.org/web:t1".parse().unwrap(),
             change: None,
+            sidecars: std::collections::BTreeMap::new(),
             at: at("2026-11-23T00:00:00Z"),
         }),
         window_ignored,

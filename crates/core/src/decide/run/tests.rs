@@ -1,5 +1,7 @@
 //! The line resolve → publish against made-up outcomes: every ending, every journal prefix resumed.
 
+mod retests;
+
 use super::*;
 use crate::decide::recover::{self, Recovery};
 use crate::fleet::corpus;
@@ -110,6 +112,8 @@ struct Trial {
     content: &'static str,
     fails: Option<(Stage, FailureKind, u32)>,
     has_command: bool,
+    /// Images beside the last release that are others now.
+    moved: Vec<String>,
     now: i64,
     stages: Vec<String>,
 }
@@ -121,6 +125,7 @@ impl Trial {
             content: B,
             fails: None,
             has_command: true,
+            moved: Vec::new(),
             now: 0,
             stages: Vec::new(),
         };
@@ -173,7 +178,10 @@ impl Trial {
                     architecture: "amd64".to_owned(),
                     variant: None,
                 },
-                assessment: Box::new(RebuildAssessment::default()),
+                assessment: Box::new(RebuildAssessment {
+                    moved_sidecars: self.moved.clone(),
+                    ..RebuildAssessment::default()
+                }),
             }),
             Effect::Build(_) => Outcome::Built(Built {
                 image: B.parse().unwrap(),
@@ -193,6 +201,7 @@ impl Trial {
             Effect::Bootstrap(_) => Outcome::Bootstrapped(Bootstrapped {
                 container: "c".to_owned(),
                 services: BTreeMap::new(),
+                sidecars: BTreeMap::from([("mariadb:11".to_owned(), "sha256:new".to_owned())]),
                 tester: None,
                 leftovers: Vec::new(),
                 took_ms: 1,
@@ -250,6 +259,7 @@ fn opened_with(trial: &mut Trial, content: Option<&str>, quarantined: Option<&st
             digest: app.publish.is_some().then(|| A.parse().unwrap()),
             reference: Reference::tagged(&labels::local_repository(app), "t"),
             change: None,
+            sidecars: BTreeMap::new(),
             at: at(-100),
         })
     });
@@ -428,7 +438,7 @@ fn rounds(trial: &Trial) -> Vec<String> {
         Effect::Bootstrap(bootstrap) => Some(format!("bootstrap of {}", bootstrap.round)),
         Effect::Test(test) => {
             let container = test.bootstrapped.as_ref().map(|_| " in its container");
-            let start = test.starts.then_some(", then as it ships");
+            let start = (test.production == Production::Start).then_some(", then as it ships");
             let (container, start) = (container.unwrap_or_default(), start.unwrap_or_default());
             Some(format!("test of {}{container}{start}", test.round))
         }
@@ -485,9 +495,9 @@ fn a_base_without_a_command_is_published_without_a_start() {
         else {
             return None;
         };
-        Some(test.starts)
+        Some(test.production)
     });
-    assert_eq!(started, Some(false));
+    assert_eq!(started, Some(Production::HasNoCommand));
 }
 
 /// The result would always be the same, so the start is neither tried nor retried.
@@ -550,6 +560,7 @@ fn what_released_versions_wrote_is_read() {
     let mut same = Trial::new(app(Mode::Active, true, true));
     opened_with(&mut same, Some(B), None);
     add("unchanged", same);
+    add("retested", retests::moved(app(Mode::Active, true, true)));
     let mut broken = Trial::new(app(Mode::Active, true, true));
     broken.fails = Some((Stage::Test, FailureKind::TestFailed, 100));
     add("failed", broken);

@@ -83,6 +83,7 @@ fn release() -> Release {
         digest: None,
         reference: "lowtide/archives:20261123.7-3f2a9c1".parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: now(),
     }
 }

@@ -26,6 +26,7 @@ fn release() -> Release {
         digest: Some(DIGEST.parse().unwrap()),
         reference: "example.org/web:t1".parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: Timestamp::UNIX_EPOCH,
     }
 }

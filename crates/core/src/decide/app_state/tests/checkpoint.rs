@@ -13,7 +13,7 @@ use proptest::prelude::*;
 /// What one draw makes of an event: which kind, of which release, of which target or channel.
 type Draw = (u8, u8, u8);
 
-const KINDS: u8 = 23;
+const KINDS: u8 = 24;
 
 fn kind(event: &AppEvent) -> u8 {
     match event {
@@ -40,6 +40,7 @@ fn kind(event: &AppEvent) -> u8 {
         AppEvent::RequestCompleted => 20,
         AppEvent::Drifted { .. } => 21,
         AppEvent::Cancelled { .. } => 22,
+        AppEvent::Retested { .. } => 23,
         // The checkpoint is what is tested: it is inserted among the others.
         AppEvent::Checkpoint { .. } => KINDS,
     }
@@ -189,6 +190,10 @@ fn held((drawn, n, place): Draw) -> AppEvent {
         22 => AppEvent::Cancelled {
             run: RunId(Ulid(u128::from(n) + 1)),
             by,
+        },
+        23 => AppEvent::Retested {
+            release: release.run,
+            sidecars: std::collections::BTreeMap::from([("mariadb:11".to_owned(), format!("sha256:{place}"))]),
         },
         _ => AppEvent::Drifted {
             target: ["s1", "s2", "p1"][usize::from(place) % 3].parse().unwrap(),

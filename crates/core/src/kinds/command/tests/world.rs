@@ -20,6 +20,7 @@ pub(super) fn release(n: u128) -> Release {
         digest: Some(digest.parse().unwrap()),
         reference: format!("example.org/edge:t{n}").parse().unwrap(),
         change: None,
+        sidecars: BTreeMap::new(),
         at: at(0),
     }
 }

@@ -130,6 +130,7 @@ pub(crate) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
             digest: None,
             reference: "example.org/web:t1".parse().unwrap(),
             change: None,
+            sidecars: BTreeMap::new(),
             at: at(0),
         }),
         window_ignored: true,

@@ -23,6 +23,7 @@ pub(super) fn release() -> Release {
         digest: Some(NEW_DIGEST.parse().unwrap()),
         reference: "example.org/web:t1".parse().unwrap(),
         change: None,
+        sidecars: std::collections::BTreeMap::new(),
         at: at(0),
     }
 }
