@@ -23,7 +23,7 @@ pub fn read(reference: &SecretRef) -> Result<Secret, Failure> {
     }
 }
 
-/// An environment with the values of its secrets, for whoever makes the process or the container.
+/// The environment of a process or container, with the values of its secrets.
 ///
 /// # Errors
 /// As [`read`].

@@ -1,5 +1,7 @@
 //! Builds on the real engine, by BuildKit and by the classic builder.
 
+mod secrets;
+
 use super::engine::{docker, engine, export, unique};
 use super::proxy;
 use bytes::Bytes;
@@ -583,39 +585,4 @@ async fn limits_hold_where_the_builder_has_them_and_are_reported_where_not() {
         "{buildkit_log}"
     );
     assert!(!classic_log.contains("BuildKit does not know"), "{classic_log}");
-}
-
-/// Secrets of a build are in the step that mounts them, and in no layer, no history, no label and no line of output that does not print
-/// them itself.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn build_secrets_are_mounted_and_leave_nothing() {
-    let engine = engine();
-    let dir = context(&format!(
-        "FROM {BASE}\nRUN --mount=type=secret,id=npm,required=true grep -q ^wave.of.npm$ /run/secrets/npm && touch /seen\n\
-         RUN --mount=type=secret,id=npm,target=/root/.npmrc,mode=0444 grep -q wave /root/.npmrc\n\
-         RUN --mount=type=secret,id=other grep -q ^wave.of.other$ /run/secrets/other\n\
-         RUN --mount=type=secret,id=unknown test ! -e /run/secrets/unknown\n"
-    ));
-    let mut request = request(dir.path());
-    request.secrets = BTreeMap::from([
-        ("npm".to_owned(), Secret::new("wave-of-npm".to_owned())),
-        ("other".to_owned(), Secret::new("wave-of-other".to_owned())),
-    ]);
-    let (built, lines) = build_on(&engine, request.clone()).await;
-    let built = built.unwrap();
-    assert_eq!(built.builder, Builder::BuildKit);
-    assert!(!lines.iter().any(|line| line.contains("wave-of")), "{lines:?}");
-    let mut all = docker(&["history", "--no-trunc", built.image.as_str()]);
-    all.extend(docker(&["inspect", built.image.as_str()]));
-    all.extend(docker(&["save", built.image.as_str()]));
-    all.extend(export(built.image.as_str()));
-    let holds = |needle: &[u8]| all.windows(needle.len()).any(|part| part == needle);
-    assert!(holds(b"seen") && !holds(b"wave-of"));
-
-    // One that is required and not configured is the build's own failure, and says its id.
-    request.secrets.remove("npm");
-    let (missing, _) = build_on(&engine, request).await;
-    let failure = missing.unwrap_err().failure().unwrap();
-    assert_eq!(failure.kind, FailureKind::BuildFailed);
-    assert!(failure.detail.contains("npm"), "{failure}");
 }

@@ -3,7 +3,7 @@
 use crate::clients::secrets;
 use lowtide_core::fleet::app::App;
 use lowtide_model::hide::secrets_in;
-use lowtide_model::secret::{EnvValue, Secret};
+use lowtide_model::secret::{EnvValue, Secret, secrets_of};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,9 +43,10 @@ impl Hidden {
             }));
         }
         let mut given = hidden.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, secret) in app.secret_refs() {
-            let name = place.rsplit('.').next().unwrap_or_default();
-            given.names.insert(name.to_owned());
+        for (_, env) in app.environments() {
+            given.names.extend(secrets_of(env).map(|(name, _)| name.clone()));
+        }
+        for (_, secret) in app.secret_refs() {
             // What cannot be read is given to no container either.
             given
                 .values

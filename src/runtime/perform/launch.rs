@@ -21,8 +21,6 @@ use std::path::Path;
 /// The services of a test, the candidate among them.
 pub(super) struct Setup {
     pub(super) stack: Stack,
-    /// A tester that is no service of the stack.
-    tester: Option<Service>,
     /// How a service of the configuration proves that it serves; what a compose file says stands in its dependents.
     rules: BTreeMap<String, Ready>,
 }
@@ -32,7 +30,6 @@ impl Setup {
     pub(super) fn of_stack(stack: Stack) -> Self {
         Self {
             stack,
-            tester: None,
             rules: BTreeMap::new(),
         }
     }
@@ -49,20 +46,15 @@ impl Setup {
                 | Connection::Of(_)
                 | Connection::Container(_)) => other.clone(),
             };
-            self.tester = Some(service);
+            self.stack.tester = Some(service);
         }
-        let service = self.tester.as_mut().or(self.stack.tester.as_mut());
-        if let Some(service) = service {
+        if let Some(service) = &mut self.stack.tester {
             service.environment.extend(env);
             if !tester.command.is_empty() {
                 service.command = Some(tester.command.clone());
             }
         }
         self
-    }
-
-    fn tester(&self) -> Option<&Service> {
-        self.tester.as_ref().or(self.stack.tester.as_ref())
     }
 
     /// Sidecars of the configuration: the candidate waits for all of them.
@@ -99,7 +91,6 @@ impl Setup {
                 volumes: BTreeMap::new(),
                 notes: Vec::new(),
             },
-            tester: None,
             rules: sidecars
                 .iter()
                 .map(|(name, sidecar)| (name.clone(), sidecar.ready.clone()))
@@ -108,8 +99,8 @@ impl Setup {
     }
 }
 
-/// What a tester that is no service is called on the engine. It answers to no name on the networks.
-const TESTER: &str = "tester";
+/// A tester that is no service of a stack. It answers to no name on the networks, and no service can be called so.
+const TESTER: &str = "the tester";
 
 /// On the network, under no name.
 fn alone(member: &Member) -> Member {
@@ -129,6 +120,15 @@ enum Part {
 }
 
 impl Part {
+    /// In the names of containers.
+    fn shown(self, service: &Service) -> &str {
+        match self {
+            Part::Sidecar => &service.name,
+            Part::Tested => "candidate",
+            Part::Tester => "tester",
+        }
+    }
+
     fn who(self, service: &Service) -> String {
         match self {
             Part::Sidecar => format!("sidecar {}", service.name),
@@ -209,7 +209,7 @@ pub(super) async fn launch(
     for service in &stack.after {
         launch.sidecar(service, log).await?;
     }
-    let tester = match setup.tester() {
+    let tester = match &stack.tester {
         Some(tester) => Some(launch.create(tester, Part::Tester, log).await?),
         None => None,
     };
@@ -393,7 +393,7 @@ impl Launch<'_> {
             .max();
         let awaited = (is_tested || awaited == Some(&Condition::Healthy)).then_some(self.test.ready.timeout);
         Ok(Spec {
-            name: Some(unique(environment, if is_tested { "candidate" } else { &service.name })),
+            name: Some(unique(environment, part.shown(service))),
             image,
             kind: if is_tested { Kind::Test } else { Kind::Sidecar },
             labels: environment.labels.clone(),

@@ -51,9 +51,8 @@ pub(super) async fn until_ready(
     rule: &Ready,
     log: &mut StageLog<'_>,
 ) -> Result<Duration, Stop> {
-    let within = patience(environment, id, rule).await?;
-    // Read the log from its first line: the container may have ended already.
-    watch(environment, id, role, rule, within, None, log).await
+    let patience = patience(environment, id, rule).await?;
+    within(environment, id, role, rule, patience, log).await
 }
 
 /// How long a container may take to become ready: never less than its HEALTHCHECK's start period where the HEALTHCHECK
@@ -71,7 +70,7 @@ pub(super) async fn patience(environment: &TestEnvironment<'_>, id: &str, rule: 
     }
 }
 
-/// Waits until a container that runs proves that it serves, for at most `within`. Output from before counts, too.
+/// As [`until_ready`], for at most `within`. Reads the log from its first line: the container may have ended already.
 pub(super) async fn within(
     environment: &TestEnvironment<'_>,
     id: &str,

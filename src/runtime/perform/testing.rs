@@ -7,7 +7,9 @@ use super::run::StageContext;
 use super::{assess, bootstrap, build, test};
 use lowtide_core::report::words;
 use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::hide::masked;
 use lowtide_model::policy::{StepAction, TestPolicy, TestSetup};
+use lowtide_model::run::Stage;
 use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use lowtide_model::stages::test::{Test, TestReport, Tested};
 use lowtide_packages::junit;
@@ -73,11 +75,12 @@ async fn in_environment<T>(
         say: &say,
     };
     let set = environment.policy().and_then(|test| words::of_set(&test.matrix));
+    let set = set.map(|set| masked(&set, &hidden.secrets()));
     if let Some(set) = &set {
         context.line(&words::round(round, context.run.app.tests.len(), set));
     }
-    let moved = context.run.moved_sidecars();
-    let moved = (!moved.is_empty()).then(|| words::moved_sidecars(moved));
+    let is_retest = context.run.is_retest(Stage::Test);
+    let moved = is_retest.then(|| words::moved_sidecars(context.run.moved_sidecars()));
     let circumstances: Vec<String> = set.map(|set| format!("with {set}")).into_iter().chain(moved).collect();
     if circumstances.is_empty() {
         return work(&environment).await;

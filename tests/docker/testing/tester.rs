@@ -170,6 +170,29 @@ services:
     }
 }
 
+/// A tester from an image takes no name and no file from a service that is called like it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_may_be_called_tester() {
+    let image = Image::running(SERVER);
+    let stack = r#"
+services:
+  web: { build: . }
+  tester: { image: lowtide-test/busybox:1, command: httpd -f -p 80 -h /site, volumes: ["./site:/site", "./one.txt:/one.txt"] }
+"#;
+    let mut test = policy(http("/"), Vec::new());
+    test.how = TestSetup::Compose(ComposeTest::default());
+    test.tester = Some(tester(
+        "wget -qO - http://tester/x | grep site && wget -qO - http://web:8080/ && test ! -e /one.txt",
+    ));
+    let attempt = Attempt::new(Some(test), up());
+    attempt.write("compose.yml", stack);
+    attempt.write("site/x", "site\n");
+    attempt.write("one.txt", "one\n");
+    let effect = attempt.bootstrap(&image).await.unwrap();
+    attempt.test(&effect).await.unwrap();
+    attempt.nothing_is_left();
+}
+
 fn of(service: &str, step: TestStep) -> TestStep {
     TestStep {
         service: Some(service.to_owned()),

@@ -172,7 +172,7 @@ fn run_failed(
     now: Timestamp,
 ) {
     let app = &state.app.name;
-    let is_retest = !state.moved_sidecars().is_empty();
+    let is_retest = state.is_retest(stage);
     let failing = end.app_state.failing.as_ref();
     let cause = notify::cause(app, stage, failure);
     if failing.is_none_or(|failing| failing.cause != cause) {

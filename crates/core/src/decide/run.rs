@@ -6,7 +6,7 @@ use crate::fleet::run::RunEvent;
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::{Failure, FailureKind, WaitReason};
 use lowtide_model::freshness::{Because, Judged};
-use lowtide_model::image::{ContentDigest, Reference};
+use lowtide_model::image::{ContentDigest, ImageId, Reference};
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::RunId;
 use lowtide_model::policy::Mode;
@@ -258,13 +258,20 @@ impl RunState {
         self.last.as_ref().filter(|release| observes || published(release))
     }
 
-    /// Why the last release is tested again; none where something is built, or nothing is done.
+    /// At this stage, is the last release tested again, and nothing that was built? A build comes before each other test.
+    #[must_use]
+    pub fn is_retest(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Bootstrap | Stage::Test => self.build.is_none() && !self.moved_sidecars().is_empty(),
+            Stage::Resolve | Stage::Build | Stage::Inspect | Stage::Publish => false,
+        }
+    }
+
+    /// Images that the last release was tested beside, and that are others now.
     #[must_use]
     pub fn moved_sidecars(&self) -> &[String] {
-        match (&self.build, &self.resolved) {
-            (None, Some(resolved)) => &resolved.assessment.moved_sidecars,
-            (Some(_), _) | (None, None) => &[],
-        }
+        let assessment = self.resolved.as_ref().map(|resolved| &resolved.assessment);
+        assessment.map_or(&[], |assessment| &assessment.moved_sidecars)
     }
 
     /// The stage the run is at, for people.
@@ -355,7 +362,7 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         // Judged at the time the run was opened, so that a build does not lose its reason while time passes.
         return match freshness::decide(&resolved.assessment, judged, &state.trigger, max_age, state.opened) {
             Ok(because) => effect(Effect::Build(plan_build(state, resolved, because, now))),
-            Err(why) => retest(state, resolved).unwrap_or(Plan::Finish(Conclusion::Unchanged { why })),
+            Err(why) => retest(state).unwrap_or(Plan::Finish(Conclusion::Unchanged { why })),
         };
     };
     let image = built.image.clone();
@@ -378,24 +385,8 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         Start::NotAtAll => Production::HasNoCommand,
         Start::Impossible { stage, failure } => return Plan::Finish(Conclusion::Failed { stage, failure }),
     };
-    let round = u16::try_from(state.tested.len()).unwrap_or(u16::MAX);
-    if state.app.tests.get(usize::from(round)).is_some() && state.bootstrapped.is_none() {
-        let pull = None;
-        return effect(Effect::Bootstrap(Bootstrap { image, round, pull }));
-    }
-    // Without tests there is one round too: the start as it ships.
-    let rounds = state.app.tests.len().max(1);
-    if usize::from(round) < rounds {
-        return effect(Effect::Test(Test {
-            image,
-            round,
-            bootstrapped: state.bootstrapped.clone(),
-            production: if usize::from(round) + 1 == rounds {
-                production
-            } else {
-                Production::NotNow
-            },
-        }));
+    if let Some(test) = next_test(state, &image, None, production) {
+        return effect(test);
     }
     let reference = release_reference(&state.app, build);
     if state.app.mode == Mode::Observe {
@@ -419,36 +410,39 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
 
 /// Nothing would be built. Does the last release have to pass its tests again, because an image beside it moved? Its failure changes nothing
 /// but what people know: the release has proven itself beside the earlier one.
-fn retest(state: &RunState, resolved: &Resolved) -> Option<Plan> {
+fn retest(state: &RunState) -> Option<Plan> {
     let last = state.comparable()?;
     let first = last.images.first();
-    let is_due = !resolved.assessment.moved_sidecars.is_empty() && !state.quarantine.contains(&first.content);
+    let is_due = !state.moved_sidecars().is_empty() && !state.quarantine.contains(&first.content);
     if !is_due || state.app.tests.is_empty() {
         return None;
     }
-    let image = first.image.clone();
+    let pull = last.digest.as_ref();
+    let pull = pull.and_then(|digest| format!("{}@{digest}", last.reference.repository).parse().ok());
+    Some(match next_test(state, &first.image, pull, Production::NotNow) {
+        Some(test) => Plan::Effect(Box::new(test)),
+        None => Plan::Finish(Conclusion::Retested {
+            sidecars: state.sidecars.clone(),
+        }),
+    })
+}
+
+/// `None`: all rounds have passed. Without tests there is one round too: the start as it ships.
+fn next_test(state: &RunState, image: &ImageId, pull: Option<Reference>, production: Production) -> Option<Effect> {
+    let (image, tests) = (image.clone(), &state.app.tests);
     let round = u16::try_from(state.tested.len()).unwrap_or(u16::MAX);
-    if usize::from(round) >= state.app.tests.len() {
-        let sidecars = state.sidecars.clone();
-        return Some(Plan::Finish(Conclusion::Retested { sidecars }));
+    if tests.get(usize::from(round)).is_some() && state.bootstrapped.is_none() {
+        return Some(Effect::Bootstrap(Bootstrap { image, round, pull }));
     }
-    let effect = match &state.bootstrapped {
-        None => Effect::Bootstrap(Bootstrap {
+    let left = tests.len().max(1).saturating_sub(usize::from(round));
+    (left > 0).then(|| {
+        Effect::Test(Test {
             image,
             round,
-            pull: last
-                .digest
-                .as_ref()
-                .and_then(|digest| format!("{}@{digest}", last.reference.repository).parse().ok()),
-        }),
-        Some(bootstrapped) => Effect::Test(Test {
-            image,
-            round,
-            bootstrapped: Some(bootstrapped.clone()),
-            production: Production::NotNow,
-        }),
-    };
-    Some(Plan::Effect(Box::new(effect)))
+            bootstrapped: state.bootstrapped.clone(),
+            production: if left == 1 { production } else { Production::NotNow },
+        })
+    })
 }
 
 fn plan_build(state: &RunState, resolved: &Resolved, because: Vec<Because>, now: Timestamp) -> Build {

@@ -179,7 +179,7 @@ async fn fetch(
         Ok(BasePin::Registry { served, manifest }) => {
             let pinned = Reference::pinned(&reference.repository, &served);
             pull(environment, who, &pinned).await?;
-            keep(environment, &reference, &pinned).await;
+            name_ours(environment, &reference, &pinned).await;
             return Ok(Brought {
                 image: pinned.to_string(),
                 resolved: Some((reference.to_string(), manifest.to_string())),
@@ -215,9 +215,9 @@ async fn pull(environment: &TestEnvironment<'_>, who: &str, reference: &Referenc
     Ok(pulled.map_err(|e| not_pulled(who, &reference.to_string(), &e))?)
 }
 
-/// Gives the image a name of ours, so that the one before, which has no other name, goes. Names of others are not touched: a container of
-/// this host may be made anew by one. Trouble is only logged: an image too many costs disk, and no test.
-async fn keep(environment: &TestEnvironment<'_>, reference: &Reference, pinned: &Reference) {
+/// Names the image `lowtide-sidecar/…`, and removes the image that had this name before, unless something else uses it. No other name is
+/// moved: a container of this host may be recreated from a tag of its owner's. If this fails, only disk space is lost, so it is logged.
+async fn name_ours(environment: &TestEnvironment<'_>, reference: &Reference, pinned: &Reference) {
     let named = hash::of(reference.to_string().as_bytes());
     let name = format!(
         "lowtide-sidecar/{}:{}",

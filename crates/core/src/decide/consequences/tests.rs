@@ -349,3 +349,63 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
     assert!(ends(manual(), &failed, soon));
     let _: fn(Vec<Recorded<AppEvent>>) -> AppState = app_state::fold;
 }
+
+/// The commit of a release that is tested again has passed; that of a build that fails on such a night is named.
+#[test]
+fn a_failed_retest_names_no_commit() {
+    use lowtide_model::message::MessageBody;
+    let story = Story::default();
+    let named = |stage: Stage| {
+        let opened = RunEvent::Opened {
+            app: Box::new(app()),
+            trigger: Trigger::Schedule { slot: at(0) },
+            revision: "r".to_owned(),
+            last: Some(Box::new(release(1))),
+            quarantine: Vec::new(),
+            judged: None,
+        };
+        let mut state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
+        state.resolved = Some(resolved(vec!["mariadb:11".to_owned()]));
+        let failure = Failure::new(FailureKind::TestFailed, "x");
+        let conclusion = Conclusion::Failed { stage, failure };
+        let end = RunEnd {
+            app_state: &story.app_state,
+            last_bases: Some(&[]),
+            timezone: "UTC",
+        };
+        let messages = run_ended(&state, &conclusion, &end, at(60)).messages;
+        messages.into_iter().find_map(|message| {
+            let MessageBody::RunFailed {
+                commit,
+                commit_to_blame,
+                ..
+            } = message.body
+            else {
+                return None;
+            };
+            Some((commit.is_some(), commit_to_blame))
+        })
+    };
+    assert_eq!(named(Stage::Test), Some((false, false)));
+    assert_eq!(named(Stage::Build), Some((true, true)));
+}
+
+fn resolved(moved_sidecars: Vec<String>) -> lowtide_model::stages::resolve::Resolved {
+    use lowtide_model::freshness::RebuildAssessment;
+    use lowtide_model::stages::resolve::{Commit, Resolved};
+    Resolved {
+        commit: Commit {
+            id: "e".repeat(40),
+            subject: "s".to_owned(),
+            author: "a".to_owned(),
+            time: at(0),
+        },
+        bases: Vec::new(),
+        frontend: None,
+        platform: "linux/amd64".parse().unwrap(),
+        assessment: Box::new(RebuildAssessment {
+            moved_sidecars,
+            ..RebuildAssessment::default()
+        }),
+    }
+}

@@ -85,9 +85,25 @@ fn a_failure_is_reported_and_ends_the_run() {
     let mut trial = moved(app(Mode::Active, true, true));
     trial.fails = Some((Stage::Test, FailureKind::TestFailed, 100));
     assert!(matches!(trial.finish(), Conclusion::Failed { stage: Stage::Test, .. }));
+    assert!(trial.state().is_retest(Stage::Test));
     assert!(
         !trial.stages.iter().any(|stage| stage.starts_with("build")),
         "{:?}",
         trial.stages
     );
+}
+
+/// Its commit is to blame as on any other night.
+#[test]
+fn a_build_that_fails_while_a_sidecar_has_moved_is_no_retest() {
+    for stage in [Stage::Build, Stage::Test] {
+        let mut trial = moved(app(Mode::Active, true, true));
+        trial.content = A;
+        if let RunEvent::Opened { judged, .. } = &mut trial.events[0].event {
+            *judged = None;
+        }
+        trial.fails = Some((stage, FailureKind::BuildFailed, 100));
+        assert!(matches!(trial.finish(), Conclusion::Failed { .. }));
+        assert!(!trial.state().is_retest(stage), "{stage}");
+    }
 }
