@@ -1,20 +1,23 @@
-//! Registry credentials: our configuration, Docker's config file, credential helpers. Looked up for each use, so a
-//! rotated secret needs no restart. Docker's own rules: `docker login` reference, "Credential stores", and the helper
-//! protocol of docker-credential-helpers.
+//! Registry credentials: our configuration, Docker's config file, credential helpers. Each of them may be for a whole
+//! registry or for a part of it. Looked up for each use, so a rotated secret needs no restart.
+
+mod docker_config;
+mod helper;
+mod keys;
 
 use super::secrets;
-use base64::Engine as _;
+use docker_config::{DockerConfig, Entry};
 use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::Repository;
 use lowtide_model::local;
 use lowtide_model::policy::RegistryAccess;
-use lowtide_model::secret::Secret;
-use serde::Deserialize;
+use lowtide_model::secret::{Secret, SecretRef};
 use std::collections::BTreeMap;
+use std::collections::btree_map;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a registry requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,35 @@ pub enum Credential {
     IdentityToken(Secret),
     /// A bearer token, sent as it is.
     RegistryToken(Secret),
+}
+
+/// A credential, and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub credential: Credential,
+    pub origin: Origin,
+}
+
+/// Where a credential was found. Shown to people when it is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Nowhere,
+    /// A key of `registries`.
+    Configuration(String),
+    /// A key of `auths` in Docker's file.
+    Docker(String),
+    Helper(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Nowhere => f.write_str("no credential"),
+            Origin::Configuration(key) => write!(f, "the credential of `registries.{key}`"),
+            Origin::Docker(key) => write!(f, "the credential of {key} in Docker's config.json"),
+            Origin::Helper(helper) => write!(f, "the credential of docker-credential-{helper}"),
+        }
+    }
 }
 
 /// No value of a secret is ever part of it.
@@ -92,12 +124,6 @@ pub struct Credentials {
     helper_limit: Duration,
 }
 
-/// Docker's config file is some kilobytes; a helper's output holds at most a long token.
-const CONFIG_LIMIT: u64 = 1 << 20;
-const OUTPUT_LIMIT: u64 = 64 << 10;
-/// The key of Docker Hub in config files and helpers, from the time of its first API.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
-
 impl Credentials {
     /// `docker_config` is the directory that holds Docker's `config.json`, when there is one.
     #[must_use]
@@ -118,46 +144,90 @@ impl Credentials {
         self
     }
 
-    /// User and password for an engine's own pulls and pushes; `None`: the registry is used anonymously.
+    /// User and password for an engine's own pulls and pushes; `None`: the repository is used anonymously.
     ///
     /// # Errors
     /// `SecretMissing` when the credential cannot be had, or is a token, which engines are not handed.
-    pub async fn login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
-        match self.lookup(registry).await.map_err(|e| e.failure())? {
+    pub async fn login(&self, repository: &Repository) -> Result<Option<(String, Secret)>, Failure> {
+        match self.find(repository).await.map_err(|e| e.failure())?.credential {
             Credential::Anonymous => Ok(None),
             Credential::Basic { username, password } => Ok(Some((username, password))),
             Credential::IdentityToken(_) | Credential::RegistryToken(_) => Err(Failure::new(
                 FailureKind::SecretMissing,
-                format!("the credential of {registry} is a token; an engine needs user and password"),
+                format!("the credential of {repository} is a token; an engine needs user and password"),
             )),
         }
     }
 
-    /// The credential for a registry host: our own configuration, then Docker's helper for the host, its store, and
-    /// the entries of its file.
+    /// User and password of each registry, for a build that reads these repositories. A builder asks for a host's
+    /// credential without saying for which repository. (BuildKit can ask for a token with its scopes instead, but the
+    /// scopes of the first repository of a host come along with those of all later ones.)
+    ///
+    /// # Errors
+    /// `CredentialConflict` when two repositories of one host have different credentials; else as [`Self::login`].
+    pub async fn logins(&self, repositories: &[Repository]) -> Result<BTreeMap<String, (String, Secret)>, Failure> {
+        let mut logins: BTreeMap<String, (&Repository, (String, Secret))> = BTreeMap::new();
+        for repository in repositories {
+            // What needs no credential can be read with that of another repository too.
+            let Some(login) = self.login(repository).await? else {
+                continue;
+            };
+            match logins.entry(repository.registry.clone()) {
+                btree_map::Entry::Vacant(vacant) => drop(vacant.insert((repository, login))),
+                btree_map::Entry::Occupied(other) if other.get().1 == login => {}
+                btree_map::Entry::Occupied(other) => {
+                    let detail = format!(
+                        "{} and {repository} have different credentials; a build takes one per registry",
+                        other.get().0
+                    );
+                    return Err(Failure::new(FailureKind::CredentialConflict, detail));
+                }
+            }
+        }
+        Ok(logins.into_iter().map(|(host, (_, login))| (host, login)).collect())
+    }
+
+    /// # Errors
+    /// As [`Self::lookup`].
+    pub async fn find(&self, repository: &Repository) -> Result<Found, CredentialError> {
+        self.lookup(&repository.to_string()).await
+    }
+
+    /// The credential for `name`, a repository (`host/path`) or a host: our own configuration, then the entry of Docker's
+    /// file for that part of the registry, Docker's helper for the host, its store, and the host's entry of the file.
     ///
     /// # Errors
     /// When a place that should have it cannot be read. No entry anywhere is `Anonymous`.
-    pub async fn lookup(&self, registry: &str) -> Result<Credential, CredentialError> {
-        if let Some(RegistryAccess {
-            username,
-            password: Some(password),
-            ..
-        }) = self.registries.get(registry)
-        {
-            return Ok(Credential::Basic {
-                username: username.clone().unwrap_or_default(),
-                password: secrets::read(password).map_err(CredentialError::Secret)?,
+    pub async fn lookup(&self, name: &str) -> Result<Found, CredentialError> {
+        if let Some((key, username, password)) = self.own(name) {
+            return Ok(Found {
+                credential: Credential::Basic {
+                    username: username.unwrap_or_default().to_owned(),
+                    password: secrets::read(password).map_err(CredentialError::Secret)?,
+                },
+                origin: Origin::Configuration(key.to_owned()),
             });
         }
         let Some(directory) = &self.docker_config else {
-            return Ok(Credential::Anonymous);
+            return Ok(Found::NOTHING);
         };
         let path = directory.join("config.json");
-        let Some(config) = read(&path).await? else {
-            return Ok(Credential::Anonymous);
-        };
-        self.in_docker(&config, &path, registry).await
+        match docker_config::read(&path).await? {
+            Some(config) => self.in_docker(&config, &path, name).await,
+            None => Ok(Found::NOTHING),
+        }
+    }
+
+    /// The key of our own configuration whose credential is used for `repository`.
+    #[must_use]
+    pub fn key(&self, repository: &Repository) -> Option<&str> {
+        self.own(&repository.to_string()).map(|(key, ..)| key)
+    }
+
+    fn own(&self, name: &str) -> Option<(&str, Option<&str>, &SecretRef)> {
+        let with_password = self.registries.iter().filter(|(_, access)| access.password.is_some());
+        let (key, access) = keys::longest(with_password, keys::plain, name)?;
+        Some((key, access.username.as_deref(), access.password.as_ref()?))
     }
 
     /// User and password for an engine, if a credential helper makes them: those may expire within hours. Stored
@@ -165,16 +235,17 @@ impl Credentials {
     ///
     /// # Errors
     /// `SecretMissing` when the helper cannot be run.
-    pub async fn made_login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
-        let ours = self
-            .registries
-            .get(registry)
-            .is_some_and(|access| access.password.is_some());
-        let Some(directory) = self.docker_config.as_ref().filter(|_| !ours) else {
+    pub async fn made_login(&self, repository: &Repository) -> Result<Option<(String, Secret)>, Failure> {
+        let name = repository.to_string();
+        let Some(directory) = self.docker_config.as_ref().filter(|_| self.own(&name).is_none()) else {
             return Ok(None);
         };
-        let config = read(&directory.join("config.json")).await.map_err(|e| e.failure())?;
-        let Some((helper, key)) = config.as_ref().and_then(|config| config.helper(registry)) else {
+        let path = directory.join("config.json");
+        let config = docker_config::read(&path).await.map_err(|e| e.failure())?;
+        let Some(config) = config.filter(|config| config.part(&name).is_none()) else {
+            return Ok(None);
+        };
+        let Some((helper, key)) = config.helper(&repository.registry) else {
             return Ok(None);
         };
         match self.query_helper(helper, key).await.map_err(|e| e.failure())? {
@@ -185,185 +256,41 @@ impl Credentials {
         }
     }
 
-    async fn in_docker(
-        &self,
-        config: &DockerConfig,
-        path: &Path,
-        registry: &str,
-    ) -> Result<Credential, CredentialError> {
-        if let Some((helper, key)) = config.helper(registry)
-            && let Some(found) = self.query_helper(helper, key).await?
-        {
-            return Ok(found);
-        }
-        let entry = config.auths.iter().find(|(name, _)| same_host(name, registry));
-        match entry {
-            Some((_, entry)) => entry.credential().ok_or_else(|| CredentialError::Entry {
-                path: path.display().to_string(),
-                registry: registry.to_owned(),
+    async fn in_docker(&self, config: &DockerConfig, path: &Path, name: &str) -> Result<Found, CredentialError> {
+        let registry = name.split('/').next().unwrap_or_default();
+        let read = |(key, entry): (&str, &Entry)| match entry.credential() {
+            Some(credential) => Ok(Found {
+                credential,
+                origin: Origin::Docker(key.to_owned()),
             }),
-            None => Ok(Credential::Anonymous),
-        }
-    }
-
-    /// `None`: the helper knows no credential for it.
-    async fn query_helper(&self, helper: &str, key: &str) -> Result<Option<Credential>, CredentialError> {
-        let program = format!("docker-credential-{helper}");
-        let failed = |problem| CredentialError::Helper {
-            helper: program.clone(),
-            problem,
+            None => Err(CredentialError::Entry {
+                path: path.display().to_string(),
+                registry: key.to_owned(),
+            }),
         };
-        if !helper.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-            return Err(failed(HelperProblem::Name));
+        if let Some(part) = config.part(name) {
+            return read(part);
         }
-        match tokio::time::timeout(self.helper_limit, self.run(&program, key)).await {
-            Err(_) => Err(failed(HelperProblem::Timeout(self.helper_limit))),
-            Ok(Err(e)) => Err(failed(HelperProblem::Start(e))),
-            Ok(Ok((status, output))) if status.success() => parse_output(&output)
-                .map(Some)
-                .ok_or_else(|| failed(HelperProblem::Malformed)),
-            // The protocol's only way to say "not found" is this text (docker-credential-helpers, `errCredentialsNotFound`).
-            Ok(Ok((_, output))) if output.starts_with(b"credentials not found") => Ok(None),
-            Ok(Ok((status, _))) => Err(failed(HelperProblem::Exit(status))),
+        if let Some((helper, key)) = config.helper(registry)
+            && let Some(credential) = self.query_helper(helper, key).await?
+        {
+            let origin = Origin::Helper(helper.to_owned());
+            return Ok(Found { credential, origin });
         }
-    }
-
-    async fn run(&self, program: &str, key: &str) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {
-        let mut command = tokio::process::Command::new(program);
-        if let Some(path) = &self.helper_path {
-            command.env("PATH", path);
+        match config.host(name) {
+            // What a credential store leaves behind is no credential.
+            Some((_, entry)) if entry.is_empty() => Ok(Found::NOTHING),
+            Some(host) => read(host),
+            None => Ok(Found::NOTHING),
         }
-        let mut child = command
-            .arg("get")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A helper that responds without reading closes its end; its output counts.
-            let _ = stdin.write_all(key.as_bytes()).await;
-        }
-        let mut output = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(OUTPUT_LIMIT).read_to_end(&mut output).await?;
-        }
-        Ok((child.wait().await?, output))
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct DockerConfig {
-    auths: BTreeMap<String, Entry>,
-    cred_helpers: BTreeMap<String, String>,
-    creds_store: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Entry {
-    auth: String,
-    username: String,
-    password: String,
-    identitytoken: String,
-    registrytoken: String,
-}
-
-impl DockerConfig {
-    /// The helper to run for a registry, and the name it knows it by.
-    fn helper<'a>(&'a self, registry: &'a str) -> Option<(&'a str, &'a str)> {
-        let key = if is_hub(registry) { HUB_KEY } else { registry };
-        let own = self.cred_helpers.get(registry).or_else(|| self.cred_helpers.get(key));
-        let helper = own.or(self.creds_store.as_ref()).filter(|h| !h.is_empty())?;
-        Some((helper, key))
-    }
-}
-
-impl Entry {
-    /// `None`: it cannot be decoded. An empty entry (left by a credential store) is anonymous.
-    fn credential(&self) -> Option<Credential> {
-        let secret = |text: &str| Secret::new(text.to_owned());
-        if !self.identitytoken.is_empty() {
-            return Some(Credential::IdentityToken(secret(&self.identitytoken)));
-        }
-        if !self.registrytoken.is_empty() {
-            return Some(Credential::RegistryToken(secret(&self.registrytoken)));
-        }
-        if !self.auth.is_empty() {
-            let bytes = base64::engine::general_purpose::STANDARD
-                .decode(self.auth.trim())
-                .ok()?;
-            let text = String::from_utf8(bytes).ok()?;
-            let (username, password) = text.split_once(':')?;
-            return Some(Credential::Basic {
-                username: username.to_owned(),
-                password: secret(password.trim_end_matches('\0')),
-            });
-        }
-        if self.username.is_empty() {
-            return Some(Credential::Anonymous);
-        }
-        Some(Credential::Basic {
-            username: self.username.clone(),
-            password: secret(&self.password),
-        })
-    }
-}
-
-async fn read(path: &Path) -> Result<Option<DockerConfig>, CredentialError> {
-    let shown = || path.display().to_string();
-    let unreadable = |source| CredentialError::Unreadable { path: shown(), source };
-    let file = match tokio::fs::File::open(path).await {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(unreadable(e)),
+impl Found {
+    const NOTHING: Found = Found {
+        credential: Credential::Anonymous,
+        origin: Origin::Nowhere,
     };
-    let mut bytes = Vec::new();
-    file.take(CONFIG_LIMIT)
-        .read_to_end(&mut bytes)
-        .await
-        .map_err(unreadable)?;
-    // serde_json's own text may quote a value, and values here are secrets.
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|e| CredentialError::Invalid {
-            path: shown(),
-            line: e.line(),
-            column: e.column(),
-        })
-}
-
-fn parse_output(output: &[u8]) -> Option<Credential> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct HelperOutput {
-        username: String,
-        secret: String,
-    }
-    let HelperOutput { username, secret } = serde_json::from_slice(output).ok()?;
-    let secret = Secret::new(secret);
-    Some(match username.as_str() {
-        "<token>" => Credential::IdentityToken(secret),
-        _ => Credential::Basic {
-            username,
-            password: secret,
-        },
-    })
-}
-
-fn is_hub(registry: &str) -> bool {
-    ["docker.io", "index.docker.io", "registry-1.docker.io"].contains(&registry)
-}
-
-/// Old clients wrote keys as addresses, `https://host/v1/`.
-fn same_host(key: &str, registry: &str) -> bool {
-    let key = key
-        .strip_prefix("https://")
-        .or_else(|| key.strip_prefix("http://"))
-        .unwrap_or(key);
-    let host = key.split('/').next().unwrap_or_default();
-    host == registry || (is_hub(host) && is_hub(registry))
 }
 
 #[cfg(test)]

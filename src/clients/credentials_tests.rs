@@ -20,9 +20,13 @@ impl Place {
         let path = format!("{}:/usr/bin:/bin", self.0.path().display());
         Credentials::new(registries, Some(self.0.path().to_owned())).with_helpers(path.into(), Duration::from_secs(10))
     }
+    async fn credential(&self, name: &str) -> Result<Credential, CredentialError> {
+        let found = self.credentials(BTreeMap::new()).lookup(name).await;
+        found.map(|found| found.credential)
+    }
     /// What is found, secrets shown: only tests do that.
     async fn found(&self, registry: &str) -> String {
-        match self.credentials(BTreeMap::new()).lookup(registry).await {
+        match self.credential(registry).await {
             Ok(Credential::Anonymous) => "anonymous".to_owned(),
             Ok(Credential::Basic { username, password }) => format!("{username} / {}", password.expose()),
             Ok(Credential::IdentityToken(token)) => format!("identity {}", token.expose()),
@@ -65,7 +69,8 @@ async fn our_own_configuration_comes_first() {
         .lookup("r.example.org")
         .await
         .unwrap();
-    let Credential::Basic { username, password } = found else {
+    assert_eq!(found.origin, Origin::Configuration("r.example.org".to_owned()));
+    let Credential::Basic { username, password } = found.credential else {
         panic!()
     };
     assert_eq!((username.as_str(), password.expose()), ("bot", "ours"));
@@ -102,10 +107,15 @@ async fn only_what_a_helper_makes_runs_out() {
     .helper("made", r#"echo "{\"Username\":\"AWS\",\"Secret\":\"s\"}""#)
     .helper("token", r#"echo "{\"Username\":\"<token>\",\"Secret\":\"s\"}""#);
     let credentials = place.credentials(BTreeMap::new());
-    let made = credentials.made_login("made.example.org").await.unwrap();
+    let repository = |registry: &str| format!("{registry}/web").parse::<Repository>().unwrap();
+    let made = credentials.made_login(&repository("made.example.org")).await.unwrap();
     assert_eq!(made, Some(("AWS".to_owned(), Secret::new("s".to_owned()))));
     for registry in ["token.example.org", "written.example.org", "unknown.example.org"] {
-        assert_eq!(credentials.made_login(registry).await, Ok(None), "{registry}");
+        assert_eq!(
+            credentials.made_login(&repository(registry)).await,
+            Ok(None),
+            "{registry}"
+        );
     }
 }
 
@@ -133,6 +143,94 @@ async fn a_damaged_file_is_named_without_its_content() {
     let place = Place::new("{\"auths\": {\"a\": {\"auth\": [\"canary-secret\"]}}}");
     insta::assert_snapshot!(place.found("a").await, @"DIR/config.json is not a Docker configuration: line 1, column 25");
     let none = Credentials::new(BTreeMap::new(), Some("/nonexistent".into()));
-    assert_eq!(none.lookup("a").await.unwrap(), Credential::Anonymous);
+    assert_eq!(none.lookup("a").await.unwrap(), Found::NOTHING);
     assert!(!format!("{:?}", Credential::IdentityToken(Secret::new("canary".to_owned()))).contains("canary"));
+}
+
+/// Our own entries for these keys: the user is the key, the password `secret`.
+fn own(keys: &[&str], file: &Path) -> BTreeMap<String, RegistryAccess> {
+    let access = |key: &str| RegistryAccess {
+        username: Some(key.to_owned()),
+        password: Some(SecretRef::File(file.to_owned())),
+        plain_http: false,
+    };
+    keys.iter().map(|key| ((*key).to_owned(), access(key))).collect()
+}
+
+#[tokio::test]
+async fn a_part_of_a_registry_has_its_own_credential() {
+    let place = Place::new(
+        r#"{"credHelpers": {"ghcr.io": "own"}, "auths": {"ghcr.io/acme/dev": {"username": "dev", "password": "p"},
+        "ghcr.io/acme/emptied": {}, "quay.io": {"username": "all", "password": "p"},
+        "quay.io/acme": {"identitytoken": "idt"}, "ours.example.org/a/b/c": {"username": "docker", "password": "p"}}}"#,
+    )
+    .helper("own", r#"echo "{\"Username\":\"helper\",\"Secret\":\"s\"}""#);
+    for (name, found) in [
+        ("ghcr.io/acme/dev/web", "dev / p"),
+        ("ghcr.io/acme/developers", "helper / s"),
+        ("ghcr.io/acme/emptied/web", "helper / s"),
+        ("quay.io/acme/web", "identity idt"),
+        ("quay.io/other/web", "all / p"),
+        ("quay.io", "all / p"),
+    ] {
+        assert_eq!(place.found(name).await, found, "{name}");
+    }
+
+    let file = place.0.path().join("secret");
+    std::fs::write(&file, "secret").unwrap();
+    let credentials = place.credentials(own(&["ours.example.org", "ours.example.org/a"], &file));
+    for (name, origin) in [
+        (
+            "ours.example.org/web",
+            "the credential of `registries.ours.example.org`",
+        ),
+        (
+            "ours.example.org/a/b/c/web",
+            "the credential of `registries.ours.example.org/a`",
+        ),
+        (
+            "ghcr.io/acme/dev/web",
+            "the credential of ghcr.io/acme/dev in Docker's config.json",
+        ),
+        ("ghcr.io/web", "the credential of docker-credential-own"),
+        ("docker.io/library/debian", "no credential"),
+    ] {
+        let found = credentials.lookup(name).await.unwrap();
+        assert_eq!(found.origin.to_string(), origin, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_build_takes_one_credential_per_registry() {
+    let place = Place::new(r#"{"auths": {"quay.io": {"username": "q", "password": "p"}}}"#);
+    let file = place.0.path().join("secret");
+    std::fs::write(&file, "secret").unwrap();
+    let credentials = place.credentials(own(&["ghcr.io/acme/dev", "ghcr.io/acme/prod"], &file));
+    let logins = async |names: &[&str]| {
+        let repositories: Vec<Repository> = names.iter().map(|name| name.parse().unwrap()).collect();
+        let logins = credentials.logins(&repositories).await;
+        logins.map(|logins| {
+            let named = logins.into_iter().map(|(host, (user, _))| format!("{host}: {user}"));
+            named.collect::<Vec<_>>().join(", ")
+        })
+    };
+    for (names, found) in [
+        (&["debian", "ghcr.io/other/web"][..], ""),
+        (
+            &[
+                "ghcr.io/acme/dev/a",
+                "ghcr.io/other/web",
+                "quay.io/b",
+                "ghcr.io/acme/dev/c",
+            ],
+            "ghcr.io: ghcr.io/acme/dev, quay.io: q",
+        ),
+    ] {
+        assert_eq!(logins(names).await.unwrap(), found);
+    }
+    let failure = logins(&["ghcr.io/acme/prod/base", "ghcr.io/acme/dev/tools"])
+        .await
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::CredentialConflict);
+    insta::assert_snapshot!(failure.detail, @"ghcr.io/acme/prod/base and ghcr.io/acme/dev/tools have different credentials; a build takes one per registry");
 }

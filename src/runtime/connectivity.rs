@@ -12,7 +12,7 @@ use lowtide_core::fleet::app::{App, Fleet};
 use lowtide_core::kinds::list::TargetPolicy;
 use lowtide_model::policy::Host;
 use lowtide_model::secret::SecretRef;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One check and its result.
@@ -57,11 +57,11 @@ pub async fn everything(
     for (name, host) in &fleet.hosts {
         add(format!("engine {name}"), engine(host).await);
     }
-    let credentials = Credentials::new(fleet.registries.clone(), docker_config);
-    match Registry::new(fleet.registries.clone(), credentials, Timeouts::default()) {
+    let credentials = || Credentials::new(fleet.registries.clone(), docker_config.clone());
+    match Registry::new(fleet.registries.clone(), credentials(), Timeouts::default()) {
         Ok(registry) => {
-            for name in registries(fleet) {
-                let result = registry.check_login(&name).await;
+            for (name, entered_for) in registries(fleet, &credentials()) {
+                let result = registry.check_login(&entered_for).await;
                 add(
                     format!("registry {name}"),
                     said(result.map(|login| logged_in(login).to_owned())),
@@ -120,18 +120,16 @@ async fn target(fleet: &Fleet, app: &App, target: &TargetPolicy) -> Result<Strin
     effects::check(&connect, app, target).await
 }
 
-/// Those with a credential of their own, and those that releases go to.
-fn registries(fleet: &Fleet) -> BTreeSet<String> {
-    let published = fleet
-        .apps
-        .values()
-        .filter_map(|app| app.publish.as_ref())
-        .flat_map(|p| {
-            std::iter::once(&p.image.registry)
-                .chain(p.channels.iter().map(|c| &c.image.registry))
-                .cloned()
-        });
-    fleet.registries.keys().cloned().chain(published).collect()
+/// Those with a credential of their own, and those that releases go to; each with the name its credential is looked up by.
+fn registries(fleet: &Fleet, credentials: &Credentials) -> BTreeMap<String, String> {
+    let publishing = fleet.apps.values().filter_map(|app| app.publish.as_ref());
+    let published = publishing.flat_map(|p| std::iter::once(&p.image).chain(p.channels.iter().map(|c| &c.image)));
+    let named = published.map(|repository| {
+        let name = credentials.key(repository).unwrap_or(&repository.registry);
+        (name.to_owned(), repository.to_string())
+    });
+    let keys = fleet.registries.keys().map(|key| (key.clone(), key.clone()));
+    keys.chain(named).collect()
 }
 
 /// The answer; an error with its causes, on one line.

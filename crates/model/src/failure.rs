@@ -73,6 +73,8 @@ failure_kinds! {
     RegistryUnreachable = "the registry does not answer", Infra;
     RegistryDenied = "the registry refuses our credentials", Operator;
     RegistryRefused = "the registry refused a request", Infra;
+    /// A builder asks for one credential per registry.
+    CredentialConflict = "one build needs two credentials of one registry", Operator;
     // build
     BuildFailed = "the build failed", Repo;
     BuildTimeout = "the build took longer than its limit", Repo;

@@ -251,13 +251,7 @@ impl FromStr for Reference {
         } else {
             path.to_owned()
         };
-        let component_ok = |c: &str| {
-            let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-            c.bytes().next().is_some_and(|b| alphanumeric(&b))
-                && c.bytes().next_back().is_some_and(|b| alphanumeric(&b))
-                && c.bytes().all(|b| alphanumeric(&b) || b"._-".contains(&b))
-        };
-        if name.is_empty() || !path.split('/').all(component_ok) {
+        if name.is_empty() || !is_path(&path) {
             return Err(invalid(
                 "each part of its path is lower-case letters, digits, '.', '_' and '-'",
             ));
@@ -277,6 +271,17 @@ impl FromStr for Reference {
             digest,
         })
     }
+}
+
+/// Can it be a repository's path, or the beginning of one?
+#[must_use]
+pub fn is_path(text: &str) -> bool {
+    text.split('/').all(|part| {
+        let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        part.bytes().next().is_some_and(|b| alphanumeric(&b))
+            && part.bytes().next_back().is_some_and(|b| alphanumeric(&b))
+            && part.bytes().all(|b| alphanumeric(&b) || b"._-".contains(&b))
+    })
 }
 
 /// The tag rule of the OCI distribution-spec.

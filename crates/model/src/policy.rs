@@ -57,7 +57,7 @@ pub struct TlsEngine {
     pub key: Option<SecretRef>,
 }
 
-/// How a registry is reached and with which credential.
+/// How a registry, or part of one, is reached and with which credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryAccess {
     pub username: Option<String>,

@@ -2,7 +2,7 @@
 
 use super::error::RegistryError;
 use super::login::{self, Action, Granted};
-use crate::clients::credentials::{Credential, Credentials};
+use crate::clients::credentials::{Credential, Credentials, Found, Origin};
 use crate::clients::tls;
 use lowtide_model::image::{Reference, Repository, ServedDigest};
 use lowtide_model::policy::RegistryAccess;
@@ -66,6 +66,7 @@ pub(super) struct Session<'a> {
     host: String,
     path: String,
     limit: Duration,
+    origin: Origin,
 }
 
 impl Registry {
@@ -92,17 +93,20 @@ impl Registry {
         })
     }
 
-    /// Logs in with the configured credential, changing nothing there.
+    /// Logs in with the credential for `name`, a repository or registry or something between them, changing nothing there.
     ///
     /// # Errors
     /// `Denied` for a wrong credential, `Unreachable`, `Credential`.
-    pub async fn check_login(&self, registry: &str) -> Result<Login, RegistryError> {
-        let credential = self.credentials.lookup(registry).await?;
-        let door = self.door(registry);
-        match self.in_time(registry, door.login(&credential, &[])).await? {
+    pub async fn check_login(&self, name: &str) -> Result<Login, RegistryError> {
+        let Found { credential, origin } = self.credentials.lookup(name).await?;
+        let registry = name.split('/').next().unwrap_or_default();
+        let door = self.door(registry, None);
+        let granted = self.in_time(registry, door.login(&credential, &[])).await;
+        match granted.map_err(|e| e.sent_with(&origin))? {
             Granted::Free => Ok(Login::NotRequired),
             Granted::Basic { username, password } => {
-                self.in_time(registry, door.verify(&username, &password)).await?;
+                let verified = self.in_time(registry, door.verify(&username, &password)).await;
+                verified.map_err(|e| e.sent_with(&origin))?;
                 Ok(Login::Accepted)
             }
             Granted::Bearer(_) => Ok(match credential {
@@ -113,22 +117,38 @@ impl Registry {
         }
     }
 
+    /// Logs in for reading a repository.
+    pub(super) async fn open(&self, repository: &Repository) -> Result<Session<'_>, RegistryError> {
+        let found = self.credential(repository).await?;
+        self.open_with(found, repository, Action::Pull, None).await
+    }
+
+    pub(super) async fn credential(&self, repository: &Repository) -> Result<Found, RegistryError> {
+        Ok(self.credentials.find(repository).await?)
+    }
+
     /// Logs in for `action` on a repository, and for reading `source` as well (a mount needs both).
-    pub(super) async fn open(
+    pub(super) async fn open_with(
         &self,
+        found: Found,
         repository: &Repository,
         action: Action,
         source: Option<&Repository>,
     ) -> Result<Session<'_>, RegistryError> {
         let mut scopes = vec![action.scope(&repository.path)];
         scopes.extend(source.map(|s| Action::Pull.scope(&s.path)));
-        let granted = self.login(&repository.registry, &scopes).await?;
+        let Found { credential, origin } = found;
+        let door = self.door(&repository.registry, Some(repository));
+        let login = door.login(&credential, &scopes);
+        let granted = self.in_time(&repository.registry, login).await;
+        let granted = granted.map_err(|e| e.sent_with(&origin))?;
         let session = Session {
             client: self.client(&repository.registry)?,
             registry: repository.registry.clone(),
             host: api_host(&repository.registry).to_owned(),
             path: repository.path.clone(),
             limit: self.timeouts.response,
+            origin,
         };
         session.admit(granted, action).await;
         Ok(session)
@@ -156,12 +176,6 @@ impl Registry {
         Ok(cell.get_or_init(|| made))
     }
 
-    async fn login(&self, registry: &str, scopes: &[String]) -> Result<Granted, RegistryError> {
-        let credential = self.credentials.lookup(registry).await?;
-        self.in_time(registry, self.door(registry).login(&credential, scopes))
-            .await
-    }
-
     async fn in_time<T>(
         &self,
         registry: &str,
@@ -172,10 +186,11 @@ impl Registry {
         done.unwrap_or_else(|_| Err(timeout(registry, "the login", limit)))
     }
 
-    fn door<'a>(&'a self, registry: &'a str) -> login::Door<'a> {
+    fn door<'a>(&'a self, registry: &'a str, repository: Option<&'a Repository>) -> login::Door<'a> {
         login::Door {
             http: &self.http,
             registry,
+            repository,
             base: self.base(registry),
             plain: self.is_plain(registry),
         }
@@ -258,7 +273,7 @@ impl Session<'_> {
         call: impl Future<Output = Result<T, OciDistributionError>>,
     ) -> Result<T, RegistryError> {
         match tokio::time::timeout(limit, call).await {
-            Ok(done) => done.map_err(|e| RegistryError::from_oci(&self.registry, what, e)),
+            Ok(done) => done.map_err(|e| RegistryError::from_oci(&self.registry, what, e).sent_with(&self.origin)),
             Err(_) => Err(timeout(&self.registry, what, limit)),
         }
     }

@@ -38,8 +38,15 @@ impl Registry {
         tag: &str,
         rule: TagRule,
     ) -> Result<(), RegistryError> {
-        let same_registry = from.registry == to.registry;
-        let target = self.open(to, Action::Push, same_registry.then_some(from)).await?;
+        let writing = self.credential(to).await?;
+        let reading = if from == to {
+            writing.clone()
+        } else {
+            self.credential(from).await?
+        };
+        // A mount is one request: whoever sends it must be able to read the one repository and write the other.
+        let mount = from.registry == to.registry && reading.credential == writing.credential;
+        let target = self.open_with(writing, to, Action::Push, mount.then_some(from)).await?;
         let reference = Reference::tagged(to, tag).to_string();
         let tagged = target.tagged(tag);
         match target.digest(&reference, &tagged).await? {
@@ -53,12 +60,12 @@ impl Registry {
             }
             Some(_) | None => {}
         }
-        let source = self.open(from, Action::Pull, None).await?;
+        let source = self.open_with(reading, from, Action::Pull, None).await?;
         let copying = Copying {
             from: &source,
             repository: from,
             to: &target,
-            mount: same_registry,
+            mount,
             idle: self.timeouts.response,
             blob: self.timeouts.blob,
         };
@@ -92,7 +99,7 @@ struct Copying<'a> {
     from: &'a Session<'a>,
     repository: &'a Repository,
     to: &'a Session<'a>,
-    /// Both in one registry: blobs are linked instead of sent.
+    /// Both in one registry and open to one credential: blobs are linked instead of sent.
     mount: bool,
     idle: Duration,
     blob: Duration,

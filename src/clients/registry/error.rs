@@ -1,6 +1,6 @@
 //! How a call to a registry can fail.
 
-use crate::clients::credentials::CredentialError;
+use crate::clients::credentials::{CredentialError, Origin};
 use crate::clients::http::Root;
 use lowtide_model::failure::{Failure, FailureKind};
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
@@ -26,8 +26,13 @@ pub enum RegistryError {
         limit: Duration,
     },
     /// 401 or 403. Docker Hub and others answer so, too, for what does not exist.
-    #[error("the registry {registry} denies {what}")]
-    Denied { registry: String, what: String },
+    #[error("the registry {registry} denies {what}{}", shown(.credential.as_ref()))]
+    Denied {
+        registry: String,
+        what: String,
+        /// The one that was sent, where one was looked for.
+        credential: Option<Origin>,
+    },
     #[error("{what} does not exist")]
     Missing { what: String },
     /// Immutable tags are never moved.
@@ -99,10 +104,22 @@ impl RegistryError {
         Failure::new(kind, self.to_string())
     }
 
+    /// The same, saying which credential was denied.
+    pub(super) fn sent_with(mut self, origin: &Origin) -> Self {
+        if let RegistryError::Denied { credential, .. } = &mut self {
+            credential.get_or_insert_with(|| origin.clone());
+        }
+        self
+    }
+
     pub(super) fn status(registry: &str, what: &str, status: u16, message: &str) -> Self {
         let (registry, what) = (registry.to_owned(), what.to_owned());
         match status {
-            401 | 403 => RegistryError::Denied { registry, what },
+            401 | 403 => RegistryError::Denied {
+                registry,
+                what,
+                credential: None,
+            },
             404 => RegistryError::Missing { what },
             _ => RegistryError::Refused {
                 registry,
@@ -170,6 +187,14 @@ impl RegistryError {
                 why: e.to_string().chars().take(MESSAGE).collect(),
             },
         }
+    }
+}
+
+fn shown(credential: Option<&Origin>) -> String {
+    match credential {
+        None => String::new(),
+        Some(Origin::Nowhere) => " without a credential".to_owned(),
+        Some(origin @ (Origin::Configuration(_) | Origin::Docker(_) | Origin::Helper(_))) => format!(" with {origin}"),
     }
 }
 

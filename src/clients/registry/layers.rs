@@ -2,7 +2,6 @@
 
 use super::connect::{Registry, Session};
 use super::error::RegistryError;
-use super::login::Action;
 use super::manifest::{Descriptor, Manifest};
 use crate::clients::pipe::{Broken, read_blocking};
 use futures_util::{Stream, StreamExt};
@@ -45,7 +44,7 @@ impl Registry {
             });
         };
         let repository = &reference.repository;
-        let session = self.open(repository, Action::Pull, None).await?;
+        let session = self.open(repository).await?;
         let digest = ServedDigest::try_from(String::from(manifest.clone()))
             .map_err(|e| session.unreadable(&reference.to_string(), e.to_string()))?;
         let what = Reference::pinned(repository, &digest).to_string();
@@ -80,7 +79,7 @@ impl Registry {
         layer: &RemoteLayer,
         read: impl FnOnce(&mut dyn Read) -> Result<T, E> + Send + 'static,
     ) -> Result<Result<T, E>, RegistryError> {
-        let session = self.open(repository, Action::Pull, None).await?;
+        let session = self.open(repository).await?;
         let what = Reference::pinned(repository, &layer.digest).to_string();
         let chunks = session.blob(&what, &layer.digest).await?;
         let limit = self.timeouts.blob;

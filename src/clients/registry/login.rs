@@ -4,6 +4,7 @@
 
 use super::error::RegistryError;
 use crate::clients::credentials::Credential;
+use lowtide_model::image::Repository;
 use lowtide_model::secret::Secret;
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Client, Response, Url};
@@ -39,6 +40,8 @@ pub(super) enum Granted {
 pub(super) struct Door<'a> {
     pub(super) http: &'a Client,
     pub(super) registry: &'a str,
+    /// What it is entered for, when that is one repository.
+    pub(super) repository: Option<&'a Repository>,
     /// `https://host/v2/`
     pub(super) base: String,
     pub(super) plain: bool,
@@ -67,9 +70,9 @@ impl Door<'_> {
                 username: username.clone(),
                 password: password.clone(),
             }),
-            (Some(Challenge::Basic), Credential::Anonymous) => Err(self.denied("access without a credential")),
+            (Some(Challenge::Basic), Credential::Anonymous) => Err(self.denied("access")),
             (Some(Challenge::Basic), Credential::IdentityToken(_) | Credential::RegistryToken(_)) => {
-                Err(self.denied("a token; it asks for a password"))
+                Err(self.denied("the login by token (it takes passwords)"))
             }
             (None, _) => Err(self.unreadable("it names no way to log in that is known")),
         }
@@ -166,7 +169,11 @@ impl Door<'_> {
         RegistryError::from_reqwest(self.registry, WHAT, error)
     }
     fn denied(&self, what: &str) -> RegistryError {
-        RegistryError::status(self.registry, what, 401, "")
+        let what = match self.repository {
+            Some(repository) => format!("{what} to {repository}"),
+            None => what.to_owned(),
+        };
+        RegistryError::status(self.registry, &what, 401, "")
     }
     fn unreadable(&self, why: &str) -> RegistryError {
         RegistryError::Unreadable {

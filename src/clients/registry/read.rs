@@ -2,7 +2,6 @@
 
 use super::connect::{Registry, Session};
 use super::error::RegistryError;
-use super::login::Action;
 use super::manifest::{ACCEPTED, Manifest, choose};
 use lowtide_model::image::{ImageId, ManifestDigest, Platform, Reference, Repository, ServedDigest};
 use lowtide_model::stages::resolve::BasePin;
@@ -15,7 +14,7 @@ impl Registry {
     /// # Errors
     /// `Missing`, `NoPlatform`, `Denied`, `Unreachable` …
     pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<BasePin, RegistryError> {
-        let session = self.open(&reference.repository, Action::Pull, None).await?;
+        let session = self.open(&reference.repository).await?;
         let what = reference.to_string();
         let (served, manifest, _) = session.manifest(&what, &session.named(reference)).await?;
         let manifest = match manifest {
@@ -42,7 +41,7 @@ impl Registry {
     /// # Errors
     /// `Denied`, `Unreachable` …; never for something that is not there.
     pub async fn digest(&self, reference: &Reference) -> Result<Option<ServedDigest>, RegistryError> {
-        let session = self.open(&reference.repository, Action::Pull, None).await?;
+        let session = self.open(&reference.repository).await?;
         session.digest(&reference.to_string(), &session.named(reference)).await
     }
 
@@ -51,7 +50,7 @@ impl Registry {
     /// # Errors
     /// `Missing`, `Unreadable` when it is an index of several images …
     pub async fn image_id(&self, repository: &Repository, digest: &ServedDigest) -> Result<ImageId, RegistryError> {
-        let session = self.open(repository, Action::Pull, None).await?;
+        let session = self.open(repository).await?;
         let mut digest = digest.clone();
         // An engine with containerd's image store pushes an index of one image and its attestations.
         for _ in 0..2 {

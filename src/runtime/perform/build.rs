@@ -14,7 +14,7 @@ use crate::clients::secrets;
 use bytes::Bytes;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::hide::masked;
-use lowtide_model::image::{ImageId, Reference, ServedDigest};
+use lowtide_model::image::{ImageId, Reference, Repository, ServedDigest};
 use lowtide_model::policy::BuildPolicy;
 use lowtide_model::secret::Secret;
 use lowtide_model::stages::build::{Build, Built};
@@ -219,12 +219,7 @@ async fn auth(
     context: &StageContext<'_>,
     effect: &Build,
 ) -> Result<crate::clients::engine::session::RegistryAuth, Failure> {
-    let mut auth = BTreeMap::new();
-    for base in effect.resolved.images() {
-        let host = &base.reference.repository.registry;
-        if let Some(login) = context.fleet.credentials.login(host).await? {
-            auth.insert(host.clone(), login);
-        }
-    }
-    Ok(auth)
+    let bases = effect.resolved.images();
+    let repositories: Vec<Repository> = bases.map(|base| base.reference.repository.clone()).collect();
+    context.fleet.credentials.logins(&repositories).await
 }

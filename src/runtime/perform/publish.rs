@@ -79,7 +79,7 @@ async fn push(
     image: &ImageId,
 ) -> Result<ServedDigest, Failure> {
     let registry = &context.fleet.registry;
-    let auth = context.fleet.credentials.login(&to.repository.registry).await?;
+    let auth = context.fleet.credentials.login(&to.repository).await?;
     engine.tag_image(image, to).await.map_err(|e| e.failure())?;
     let pushed = engine.push(to, auth.as_ref()).await;
     let pushed = pushed.map_err(|e| not_a_base(e.failure(), FailureKind::RegistryRefused))?;

@@ -7,6 +7,7 @@ mod halts;
 mod keys;
 mod machine;
 mod references;
+mod registries;
 mod routers;
 mod secrets;
 mod tests;
@@ -21,6 +22,7 @@ use keys::KEYS;
 use lowtide::config::validate;
 use lowtide::yaml::diagnostic::{CODES, terminal};
 use references::REFERENCES;
+use registries::REGISTRIES;
 use routers::ROUTERS;
 use secrets::SECRETS;
 use std::collections::BTreeSet;
@@ -147,6 +149,7 @@ fn every_code_occurs_here_and_no_other() {
         TESTS,
         ENDS,
         ENGINES,
+        REGISTRIES,
         SYNTAX,
         &many,
         &bomb,

@@ -93,16 +93,16 @@ async fn credentials_are_needed_right_and_wrong() {
 
     let (wrong, _guard) = with_password("canary-password");
     let error = wrong.check_login(&guarded()).await.unwrap_err();
-    insta::assert_snapshot!(shown(&error, &absent.repository), @"the registry GUARDED denies the login");
+    insta::assert_snapshot!(shown(&error, &absent.repository), @"the registry GUARDED denies the login with the credential of `registries.GUARDED`");
     let error = wrong.digest(&absent).await.unwrap_err();
-    insta::assert_snapshot!(shown(&error, &absent.repository), @"the registry GUARDED denies GUARDED/REPO:x");
+    insta::assert_snapshot!(shown(&error, &absent.repository), @"the registry GUARDED denies GUARDED/REPO:x with the credential of `registries.GUARDED`");
     assert_eq!(
         (error.failure().kind, error.retryable()),
         (FailureKind::RegistryDenied, false)
     );
 
     let error = anonymous().digest(&absent).await.unwrap_err();
-    insta::assert_snapshot!(shown(&error, &absent.repository), @"the registry GUARDED denies access without a credential");
+    insta::assert_snapshot!(shown(&error, &absent.repository), @"the registry GUARDED denies access to GUARDED/REPO without a credential");
     anonymous().check_login(&open()).await.unwrap();
 }
 

@@ -14,6 +14,7 @@ mod merge;
 mod package_repositories;
 mod publish;
 pub mod raw;
+mod registries;
 mod remote;
 mod shape;
 mod steps;

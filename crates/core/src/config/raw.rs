@@ -78,7 +78,8 @@ raw! {
         mode: Option<Mode>,
         /// Docker engines. The first one builds and tests unless an app says otherwise.
         hosts: BTreeMap<String, Host>,
-        /// How registries are reached, by host name and port.
+        /// How registries are reached, by host and port. With the beginning of a path (`ghcr.io/acme/dev`): the credential for
+        /// the repositories below it.
         registries: BTreeMap<String, Registry>,
         /// How package repositories are asked what is new.
         package_repositories: Option<PackageRepositories>,
@@ -110,7 +111,7 @@ raw! {
     Registry {
         username: Option<Text>,
         password: Option<Secret>,
-        /// Plain HTTP. Registries on loopback need not say it.
+        /// Plain HTTP, for a whole registry. Registries on loopback need not say it.
         plain_http: Option<bool>,
     }
     PackageRepositories {

@@ -11,10 +11,9 @@ use crate::yaml::limits;
 use crate::yaml::scope::Scope;
 use crate::yaml::second;
 use crate::yaml::tree::{self, Node};
-use crate::yaml::url::host_port;
 use lowtide_model::defaults;
 use lowtide_model::name::HostName;
-use lowtide_model::policy::{EngineAddress, Host, Limits, RegistryAccess, Retention};
+use lowtide_model::policy::{EngineAddress, Host, Limits, Retention};
 use lowtide_model::secret::SecretRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -181,7 +180,7 @@ impl Check<'_> {
         }
         let timezone = self.timezone(&top, file.timezone.as_ref());
         let hosts = self.hosts(&top, file);
-        let registries = self.registries(&top, file);
+        let registries = self.registries(&top, &file.registries);
         let archives = self.package_repositories(&top, &file.package_repositories.clone().unwrap_or_default());
         let channels = Channels::read(self, &file.notify.clone().unwrap_or_default());
         let limits = self.limits(&top, &file.limits.clone().unwrap_or_default());
@@ -289,36 +288,6 @@ impl Check<'_> {
                 )
             })
             .collect()
-    }
-
-    fn registries(&mut self, top: &Scope, file: &raw::File) -> BTreeMap<String, RegistryAccess> {
-        let mut out = BTreeMap::new();
-        for (key, raw) in &file.registries {
-            let rest = Route::keys("registries").key(key);
-            if host_port(key).is_none() {
-                let problem = Problem::new(
-                    "bad-name",
-                    format!(
-                        "`{}` is not a registry's host name",
-                        crate::yaml::diagnostic::shown(key)
-                    ),
-                );
-                self.report(
-                    top,
-                    &rest,
-                    problem.hint("write the host alone, with its port if it has one: `ghcr.io`, `localhost:5000`"),
-                );
-            }
-            let password = self.secret(top, &rest.key("password"), raw.password.as_ref());
-            self.both(top, &rest, raw.username.is_some(), raw.password.is_some());
-            let access = RegistryAccess {
-                username: raw.username.as_ref().map(|text| text.0.clone()),
-                password,
-                plain_http: raw.plain_http.unwrap_or(false),
-            };
-            out.insert(key.clone(), access);
-        }
-        out
     }
 
     fn limits(&mut self, top: &Scope, raw: &raw::Limits) -> Limits {

@@ -116,6 +116,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         }
         K::RegistryUnreachable => "Nothing to do if the registry comes back: the next run tries again.",
         K::RegistryDenied => "Renew the registry's credential in the configuration, and its rights.",
+        K::CredentialConflict => "Give one of the two credentials access to both images, and name it for both.",
         K::BuildFailed => "Correct the named line of the Dockerfile; the last lines of the build are above.",
         K::BuildTimeout => "Make the build faster, or raise build.timeout.",
         K::PackageIndexStale => "Nothing to do if the package mirror comes back: the next run tries again.",

@@ -241,9 +241,8 @@ impl Stage<'_> {
         let needed = room::for_a_pull(self.fleet.fleet.limits.min_free_disk);
         room::enough_on(self.engine, &self.state.target.host, &self.bot.via, needed).await?;
         let release = &self.state.release;
-        let host = &release.reference.repository.registry;
         let login = match release.digest {
-            Some(_) => self.fleet.credentials.login(host).await?,
+            Some(_) => self.fleet.credentials.login(&release.reference.repository).await?,
             None => None,
         };
         let auth = login.map(|(username, password)| RegistryAuth { username, password });

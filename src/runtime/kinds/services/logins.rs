@@ -49,8 +49,8 @@ fn managers(fleet: &InForce) -> BTreeSet<&HostName> {
 async fn renew(bot: &Bot, fleet: &InForce, engine: &Engine) -> Result<usize, Failure> {
     let mut renewed = 0;
     for service in find::rolled(engine, &bot.instance).await? {
-        let registry = &service.image.repository.registry;
-        if let Some((username, password)) = fleet.credentials.made_login(registry).await? {
+        let repository = &service.image.repository;
+        if let Some((username, password)) = fleet.credentials.made_login(repository).await? {
             let auth = RegistryAuth { username, password };
             verbs::refresh_auth(engine, &service.id, &auth).await?;
             renewed += 1;

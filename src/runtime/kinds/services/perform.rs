@@ -114,12 +114,12 @@ impl Stage<'_> {
         Ok(over)
     }
 
-    /// Credentials for the registry of `image`.
+    /// Credentials for the repository of `image`.
     async fn auth(&self, image: &str) -> Result<Option<RegistryAuth>, Failure> {
         let Ok(reference) = image.parse::<Reference>() else {
             return Ok(None);
         };
-        let login = self.of.fleet.credentials.login(&reference.repository.registry).await?;
+        let login = self.of.fleet.credentials.login(&reference.repository).await?;
         Ok(login.map(|(username, password)| RegistryAuth { username, password }))
     }
 

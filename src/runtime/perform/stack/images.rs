@@ -15,7 +15,7 @@ use bytes::Bytes;
 use lowtide_compose::service::{Build, Dockerfile, Image};
 use lowtide_compose::stack::Stack;
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_model::image::{ImageId, Reference};
+use lowtide_model::image::{ImageId, Reference, Repository};
 use lowtide_model::stages::resolve::BasePin;
 use lowtide_packages::dockerfile::parse::parse;
 use lowtide_packages::hash;
@@ -209,7 +209,7 @@ async fn fetch(
 }
 
 async fn pull(environment: &TestEnvironment<'_>, who: &str, reference: &Reference) -> Result<(), Stop> {
-    let auth = environment.credentials.login(&reference.repository.registry).await?;
+    let auth = environment.credentials.login(&reference.repository).await?;
     let pull = environment.engine.ensure_image(reference, auth.as_ref());
     let pulled = environment.unless_cancelled(pull).await?;
     Ok(pulled.map_err(|e| not_pulled(who, &reference.to_string(), &e))?)
@@ -255,12 +255,8 @@ async fn build(
     let app = environment.app;
     let (root, wanted) = (tree.to_owned(), build.clone());
     let found = aside(move || context(&root, &wanted)).await.map_err(of_service)?;
-    let mut registry_auth = BTreeMap::new();
-    for registry in found.registries {
-        if let Some(login) = environment.credentials.login(&registry).await? {
-            registry_auth.insert(registry, login);
-        }
-    }
+    let registry_auth = environment.credentials.logins(&found.repositories).await;
+    let registry_auth = registry_auth.map_err(of_service)?;
     let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
     let request = BuildRequest {
         context_dir: found.dir,
@@ -305,7 +301,7 @@ struct BuildContext {
     replace: Vec<(String, Bytes)>,
     ignore: crate::clients::engine::context::Ignore,
     /// Where its bases come from.
-    registries: Vec<String>,
+    repositories: Vec<Repository>,
 }
 
 fn context(tree: &Path, build: &Build) -> Result<BuildContext, Failure> {
@@ -338,16 +334,13 @@ fn context(tree: &Path, build: &Build) -> Result<BuildContext, Failure> {
         let uses = parsed.external_bases(build.target.as_deref(), &build.args);
         uses.ok()
     });
-    let registries = bases
-        .into_iter()
-        .flatten()
-        .map(|used| used.reference.repository.registry);
+    let repositories = bases.into_iter().flatten().map(|used| used.reference.repository);
     Ok(BuildContext {
         ignore: ignore::read(&dir, &dockerfile)?,
         dir,
         dockerfile,
         replace,
-        registries: registries.collect(),
+        repositories: repositories.collect(),
     })
 }
 
