@@ -22,7 +22,6 @@ use std::time::Duration;
 /// What a registry requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    Anonymous,
     Basic {
         username: String,
         password: Secret,
@@ -43,7 +42,6 @@ pub struct Found {
 /// Where a credential was found. Shown to people when it is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    Nowhere,
     /// A key of `registries`.
     Configuration(String),
     /// A key of `auths` in Docker's file.
@@ -54,7 +52,6 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Nowhere => f.write_str("no credential"),
             Origin::Configuration(key) => write!(f, "the credential of `registries.{key}`"),
             Origin::Docker(key) => write!(f, "the credential of {key} in Docker's config.json"),
             Origin::Helper(helper) => write!(f, "the credential of docker-credential-{helper}"),
@@ -144,37 +141,30 @@ impl Credentials {
         self
     }
 
-    /// User and password for an engine's own pulls and pushes; `None`: the repository is used anonymously.
+    /// What an engine's own pulls and pushes log in with; `None`: the repository is used anonymously.
     ///
     /// # Errors
-    /// `SecretMissing` when the credential cannot be had, or is a token, which engines are not handed.
-    pub async fn login(&self, repository: &Repository) -> Result<Option<(String, Secret)>, Failure> {
-        match self.find(repository).await.map_err(|e| e.failure())?.credential {
-            Credential::Anonymous => Ok(None),
-            Credential::Basic { username, password } => Ok(Some((username, password))),
-            Credential::IdentityToken(_) | Credential::RegistryToken(_) => Err(Failure::new(
-                FailureKind::SecretMissing,
-                format!("the credential of {repository} is a token; an engine needs user and password"),
-            )),
-        }
+    /// `SecretMissing` when the credential cannot be had.
+    pub async fn login(&self, repository: &Repository) -> Result<Option<Found>, Failure> {
+        self.find(repository).await.map_err(|e| e.failure())
     }
 
-    /// User and password of each registry, for a build that reads these repositories. A builder asks for a host's
+    /// The credential of each registry, for a build that reads these repositories. A builder asks for a host's
     /// credential without saying for which repository. (BuildKit can ask for a token with its scopes instead, but the
     /// scopes of the first repository of a host come along with those of all later ones.)
     ///
     /// # Errors
     /// `CredentialConflict` when two repositories of one host have different credentials; else as [`Self::login`].
-    pub async fn logins(&self, repositories: &[Repository]) -> Result<BTreeMap<String, (String, Secret)>, Failure> {
-        let mut logins: BTreeMap<String, (&Repository, (String, Secret))> = BTreeMap::new();
+    pub async fn logins(&self, repositories: &[Repository]) -> Result<BTreeMap<String, Credential>, Failure> {
+        let mut logins: BTreeMap<String, (&Repository, Credential)> = BTreeMap::new();
         for repository in repositories {
             // What needs no credential can be read with that of another repository too.
-            let Some(login) = self.login(repository).await? else {
+            let Some(Found { credential, .. }) = self.login(repository).await? else {
                 continue;
             };
             match logins.entry(repository.registry.clone()) {
-                btree_map::Entry::Vacant(vacant) => drop(vacant.insert((repository, login))),
-                btree_map::Entry::Occupied(other) if other.get().1 == login => {}
+                btree_map::Entry::Vacant(vacant) => drop(vacant.insert((repository, credential))),
+                btree_map::Entry::Occupied(other) if other.get().1 == credential => {}
                 btree_map::Entry::Occupied(other) => {
                     let detail = format!(
                         "{} and {repository} have different credentials; a build takes one per registry",
@@ -184,12 +174,15 @@ impl Credentials {
                 }
             }
         }
-        Ok(logins.into_iter().map(|(host, (_, login))| (host, login)).collect())
+        Ok(logins
+            .into_iter()
+            .map(|(host, (_, credential))| (host, credential))
+            .collect())
     }
 
     /// # Errors
     /// As [`Self::lookup`].
-    pub async fn find(&self, repository: &Repository) -> Result<Found, CredentialError> {
+    pub async fn find(&self, repository: &Repository) -> Result<Option<Found>, CredentialError> {
         self.lookup(&repository.to_string()).await
     }
 
@@ -197,24 +190,24 @@ impl Credentials {
     /// file for that part of the registry, Docker's helper for the host, its store, and the host's entry of the file.
     ///
     /// # Errors
-    /// When a place that should have it cannot be read. No entry anywhere is `Anonymous`.
-    pub async fn lookup(&self, name: &str) -> Result<Found, CredentialError> {
+    /// When a place that should have it cannot be read. Nothing anywhere is `None`: anonymous.
+    pub async fn lookup(&self, name: &str) -> Result<Option<Found>, CredentialError> {
         if let Some((key, username, password)) = self.own(name) {
-            return Ok(Found {
+            return Ok(Some(Found {
                 credential: Credential::Basic {
                     username: username.unwrap_or_default().to_owned(),
                     password: secrets::read(password).map_err(CredentialError::Secret)?,
                 },
                 origin: Origin::Configuration(key.to_owned()),
-            });
+            }));
         }
         let Some(directory) = &self.docker_config else {
-            return Ok(Found::NOTHING);
+            return Ok(None);
         };
         let path = directory.join("config.json");
         match docker_config::read(&path).await? {
             Some(config) => self.in_docker(&config, &path, name).await,
-            None => Ok(Found::NOTHING),
+            None => Ok(None),
         }
     }
 
@@ -230,12 +223,12 @@ impl Credentials {
         Some((key, access.username.as_deref(), access.password.as_ref()?))
     }
 
-    /// User and password for an engine, if a credential helper makes them: those may expire within hours. Stored
-    /// passwords are not returned.
+    /// What an engine logs in with, if a credential helper makes it: that may expire within hours. What is stored is not
+    /// returned.
     ///
     /// # Errors
     /// `SecretMissing` when the helper cannot be run.
-    pub async fn made_login(&self, repository: &Repository) -> Result<Option<(String, Secret)>, Failure> {
+    pub async fn made_login(&self, repository: &Repository) -> Result<Option<Credential>, Failure> {
         let name = repository.to_string();
         let Some(directory) = self.docker_config.as_ref().filter(|_| self.own(&name).is_none()) else {
             return Ok(None);
@@ -248,21 +241,21 @@ impl Credentials {
         let Some((helper, key)) = config.helper(&repository.registry) else {
             return Ok(None);
         };
-        match self.query_helper(helper, key).await.map_err(|e| e.failure())? {
-            Some(Credential::Basic { username, password }) => Ok(Some((username, password))),
-            Some(Credential::Anonymous | Credential::IdentityToken(_) | Credential::RegistryToken(_)) | None => {
-                Ok(None)
-            }
-        }
+        self.query_helper(helper, key).await.map_err(|e| e.failure())
     }
 
-    async fn in_docker(&self, config: &DockerConfig, path: &Path, name: &str) -> Result<Found, CredentialError> {
+    async fn in_docker(
+        &self,
+        config: &DockerConfig,
+        path: &Path,
+        name: &str,
+    ) -> Result<Option<Found>, CredentialError> {
         let registry = name.split('/').next().unwrap_or_default();
         let read = |(key, entry): (&str, &Entry)| match entry.credential() {
-            Some(credential) => Ok(Found {
+            Some(credential) => Ok(Some(Found {
                 credential,
                 origin: Origin::Docker(key.to_owned()),
-            }),
+            })),
             None => Err(CredentialError::Entry {
                 path: path.display().to_string(),
                 registry: key.to_owned(),
@@ -275,22 +268,25 @@ impl Credentials {
             && let Some(credential) = self.query_helper(helper, key).await?
         {
             let origin = Origin::Helper(helper.to_owned());
-            return Ok(Found { credential, origin });
+            return Ok(Some(Found { credential, origin }));
         }
         match config.host(name) {
             // What a credential store leaves behind is no credential.
-            Some((_, entry)) if entry.is_empty() => Ok(Found::NOTHING),
+            Some((_, entry)) if entry.is_empty() => Ok(None),
             Some(host) => read(host),
-            None => Ok(Found::NOTHING),
+            None => Ok(None),
         }
     }
 }
 
-impl Found {
-    const NOTHING: Found = Found {
-        credential: Credential::Anonymous,
-        origin: Origin::Nowhere,
+/// An engine's failure; if a registry denied it something, with the credential that the engine was handed.
+#[must_use]
+pub fn denied_with(login: Option<&Found>, failure: Failure) -> Failure {
+    let detail = match (failure.kind, login) {
+        (FailureKind::RegistryDenied, Some(Found { origin, .. })) => format!("{} (with {origin})", failure.detail),
+        _ => failure.detail,
     };
+    Failure { detail, ..failure }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod secrets;
 use super::engine::{docker, engine, export, unique};
 use super::proxy;
 use bytes::Bytes;
+use lowtide::clients::credentials::Credential;
 use lowtide::clients::engine::build::{BuildRequest, Builder, Built};
 use lowtide::clients::engine::builderror::BuildError;
 use lowtide::clients::engine::connect::Engine;
@@ -212,7 +213,11 @@ async fn a_private_base_needs_its_credentials() {
     let engine = engine();
     let host = std::env::var("LOWTIDE_TEST_REGISTRY_AUTH").unwrap();
     let name = format!("{host}/{}", unique("private"));
-    let good = ("lowtide".to_owned(), Secret::new("tide-secret".into()));
+    let login = |password: &str| Credential::Basic {
+        username: "lowtide".to_owned(),
+        password: Secret::new(password.to_owned()),
+    };
+    let good = login("tide-secret");
     let image = engine.inspect_image(BASE).await.unwrap().unwrap().id;
     let reference = format!("{name}:1").parse().unwrap();
     engine.tag_image(&image, &reference).await.unwrap();
@@ -227,7 +232,7 @@ async fn a_private_base_needs_its_credentials() {
         built.unwrap_or_else(|e| panic!("{e:?} {lines:#?}"));
     }
     engine.remove_image(&format!("{name}:1")).await.unwrap();
-    request.registry_auth = BTreeMap::from([(host, ("lowtide".to_owned(), Secret::new("wrong-canary".into())))]);
+    request.registry_auth = BTreeMap::from([(host, login("wrong-canary"))]);
     for (built, lines) in on_both(request).await {
         let error = built.unwrap_err();
         assert_eq!(error.failure().unwrap().kind, FailureKind::RegistryDenied, "{error:?}");

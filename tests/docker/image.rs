@@ -1,6 +1,7 @@
 //! Images in the engine's store, and their ways to a registry and back.
 
 use super::engine::{engine, unique};
+use lowtide::clients::credentials::Credential;
 use lowtide::clients::engine::build::{BuildRequest, Built};
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::context::{Limits, Verdict};
@@ -134,15 +135,19 @@ async fn images_are_found_by_label() {
     );
 }
 
+fn login(password: &str) -> Credential {
+    Credential::Basic {
+        username: "lowtide".to_owned(),
+        password: Secret::new(password.to_owned()),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pushed_then_pulled_by_digest_it_is_the_same_image() {
     let engine = engine();
     for (registry, auth) in [
         ("LOWTIDE_TEST_REGISTRY", None),
-        (
-            "LOWTIDE_TEST_REGISTRY_AUTH",
-            Some(("lowtide".to_owned(), Secret::new("tide-secret".into()))),
-        ),
+        ("LOWTIDE_TEST_REGISTRY_AUTH", Some(login("tide-secret"))),
     ] {
         let (tag, built) = built(&engine, &format!("FROM {BASE}\nRUN echo {} > /x\n", unique("x")), &[]).await;
         let there = reference(registry, "1");
@@ -177,7 +182,7 @@ async fn a_refusal_inside_the_stream_is_an_error() {
     let base = engine.inspect_image(BASE).await.unwrap().unwrap().id;
     let there = reference("LOWTIDE_TEST_REGISTRY_AUTH", "1");
     engine.tag_image(&base, &there).await.unwrap();
-    for auth in [None, Some(("lowtide".to_owned(), Secret::new("wrong-canary".into())))] {
+    for auth in [None, Some(login("wrong-canary"))] {
         let error = engine.push(&there, auth.as_ref()).await.unwrap_err();
         assert_eq!(error.failure().kind, FailureKind::RegistryDenied, "{error:?}");
         assert!(

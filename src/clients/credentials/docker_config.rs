@@ -70,7 +70,7 @@ impl Entry {
             .all(|text| text.is_empty())
     }
 
-    /// `None`: it cannot be decoded. An empty entry (left by a credential store) is anonymous.
+    /// `None`: it cannot be decoded.
     pub(super) fn credential(&self) -> Option<Credential> {
         let secret = |text: &str| Secret::new(text.to_owned());
         if !self.identitytoken.is_empty() {
@@ -89,9 +89,6 @@ impl Entry {
                 username: username.to_owned(),
                 password: secret(password.trim_end_matches('\0')),
             });
-        }
-        if self.username.is_empty() {
-            return Some(Credential::Anonymous);
         }
         Some(Credential::Basic {
             username: self.username.clone(),

@@ -1,5 +1,6 @@
 //! Building an image: BuildKit, or the classic builder where an engine has none.
 
+use super::auth;
 use super::builderror::{BuildError, failed, stale_error, timed_out};
 use super::buildlog::BuildLog;
 use super::connect::Engine;
@@ -296,21 +297,10 @@ fn options(request: &BuildRequest) -> BuildImageOptionsBuilder {
     options
 }
 
-fn classic_auth(auth: &RegistryAuth) -> HashMap<String, DockerCredentials> {
-    let named = auth.iter().map(|(host, (user, secret))| {
-        // The key Docker has always used for its Hub.
-        let key = if host == "docker.io" {
-            "https://index.docker.io/v1/"
-        } else {
-            host.as_str()
-        };
-        let credentials = DockerCredentials {
-            username: Some(user.clone()),
-            password: Some(secret.expose().to_owned()),
-            serveraddress: Some(key.to_owned()),
-            ..DockerCredentials::default()
-        };
-        (key.to_owned(), credentials)
+fn classic_auth(logins: &RegistryAuth) -> HashMap<String, DockerCredentials> {
+    let named = logins.iter().map(|(host, credential)| {
+        let key = auth::key(host);
+        (key.to_owned(), auth::config(key, credential))
     });
     named.collect()
 }

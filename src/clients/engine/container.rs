@@ -2,10 +2,11 @@
 
 use super::connect::Engine;
 use super::error::EngineError;
-use super::image::{Auth, credentials};
+use super::image::credentials;
 use super::observe::{has_check, start_period};
 use super::spec::{Spec, create_body, health_body};
 use super::sweep::percent;
+use crate::clients::credentials::Credential;
 use bollard::errors::Error as B;
 use bollard::query_parameters::{CreateImageOptionsBuilder, RestartContainerOptionsBuilder};
 use futures_util::StreamExt;
@@ -178,7 +179,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Refused` with the words of the registry, which may arrive in the middle of the stream.
-    pub async fn ensure_image(&self, reference: &Reference, auth: Option<&Auth>) -> Result<(), EngineError> {
+    pub async fn ensure_image(&self, reference: &Reference, auth: Option<&Credential>) -> Result<(), EngineError> {
         let name = reference.to_string();
         let there = format!("/images/{name}/json");
         match self.raw_get(&there).await {

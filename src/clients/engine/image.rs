@@ -1,13 +1,14 @@
 //! Images in the engine's store: inspect, tag, push, pull, export, remove.
 
+use super::auth;
 use super::connect::Engine;
 use super::error::{EngineError, is_loose_end};
+use crate::clients::credentials::Credential;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::{Stream, StreamExt};
 use lowtide_model::image::{ImageId, ManifestDigest, Platform, Reference};
 use lowtide_model::inventory::ImageConfig;
-use lowtide_model::secret::Secret;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +18,6 @@ use std::time::Duration;
 const SILENCE: Duration = Duration::from_secs(600);
 /// Deleting layers and cache of a night's builds on a slow disk.
 const PRUNE_LIMIT: Duration = Duration::from_secs(1800);
-
-/// User and password.
-pub type Auth = (String, Secret);
 
 /// What the engine says of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +104,7 @@ impl Engine {
     pub async fn push(
         &self,
         reference: &Reference,
-        auth: Option<&Auth>,
+        auth: Option<&Credential>,
     ) -> Result<Option<ManifestDigest>, EngineError> {
         let what = format!("push of {reference}");
         let tag = reference.tag.as_deref().unwrap_or("latest");
@@ -133,7 +131,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Failed` with the registry's words.
-    pub async fn pull(&self, reference: &Reference, auth: Option<&Auth>) -> Result<ImageId, EngineError> {
+    pub async fn pull(&self, reference: &Reference, auth: Option<&Credential>) -> Result<ImageId, EngineError> {
         let what = format!("pull of {reference}");
         // Without a tag the engine would pull every tag there is.
         let (name, tag) = match (&reference.digest, &reference.tag) {
@@ -295,14 +293,8 @@ fn query_value(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
-pub(super) fn credentials(reference: &Reference, auth: Option<&Auth>) -> Option<DockerCredentials> {
-    let (user, secret) = auth?;
-    Some(DockerCredentials {
-        username: Some(user.clone()),
-        password: Some(secret.expose().to_owned()),
-        serveraddress: Some(reference.repository.registry.clone()),
-        ..DockerCredentials::default()
-    })
+pub(super) fn credentials(reference: &Reference, auth: Option<&Credential>) -> Option<DockerCredentials> {
+    auth.map(|credential| auth::config(&reference.repository.registry, credential))
 }
 
 async fn next<T>(what: &str, updates: &mut (impl Stream<Item = T> + Unpin)) -> Result<Option<T>, EngineError> {

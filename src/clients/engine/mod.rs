@@ -1,6 +1,7 @@
 //! A Docker engine, over its HTTP API. bollard's types stay inside this folder.
 
 pub mod archive;
+pub mod auth;
 pub mod build;
 pub mod builderror;
 pub mod buildlog;

@@ -8,6 +8,7 @@
 use super::connect::Engine;
 use super::context::{Broken, Context, ContextError, Kind};
 use super::error::EngineError;
+use crate::clients::credentials::Credential;
 use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
@@ -23,7 +24,6 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
-use lowtide_model::secret::Secret;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ const CHUNK: usize = 32 * 1024;
 const GO_DIRECTORY: u32 = 1 << 31;
 const GO_SYMLINK: u32 = 1 << 27;
 
-/// Registry host → user and password.
-pub type RegistryAuth = BTreeMap<String, (String, Secret)>;
+/// What each registry host requires.
+pub type RegistryAuth = BTreeMap<String, Credential>;
 
 /// What a session offers to the engine.
 #[derive(Debug)]
@@ -87,6 +87,14 @@ impl Engine {
             .header(
                 "X-Docker-Expose-Session-Grpc-Method",
                 "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+            )
+            .header(
+                "X-Docker-Expose-Session-Grpc-Method",
+                "/moby.filesync.v1.Auth/GetTokenAuthority",
+            )
+            .header(
+                "X-Docker-Expose-Session-Grpc-Method",
+                "/moby.filesync.v1.Auth/FetchToken",
             );
         let response = request.send().await.map_err(unreachable)?;
         match response.status().as_u16() {
@@ -105,7 +113,7 @@ impl Engine {
             offer: Arc::new(offer),
             broken: broken.clone(),
         };
-        let credentials = Credentials(files.offer.clone());
+        let credentials = Credentials::new(files.offer.clone());
         let secrets = BuildSecrets(files.offer.clone());
         // tonic knows how to serve a duplex pipe, not an upgraded connection; the pump owns the wire, so dropping it
         // closes the session on the engine's side too.
@@ -158,34 +166,71 @@ impl Health for Alive {
     }
 }
 
-struct Credentials(Arc<Offer>);
+struct Credentials {
+    offer: Arc<Offer>,
+    /// Stands for the tokens of this session. Nothing is signed with it: no other session may use them.
+    authority: [u8; 32],
+}
 
-#[tonic::async_trait]
-impl Auth for Credentials {
-    /// An unknown host gets empty credentials: anonymous.
-    async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
-        let host = match request.get_ref().host.as_str() {
+impl Credentials {
+    fn new(offer: Arc<Offer>) -> Self {
+        let random = ring::rand::generate(&ring::rand::SystemRandom::new());
+        Self {
+            offer,
+            authority: random.map(ring::rand::Random::expose).unwrap_or_default(),
+        }
+    }
+
+    fn of(&self, host: &str) -> Option<&Credential> {
+        let host = match host {
             // Docker Hub's name in references, and the host that serves it.
             "registry-1.docker.io" | "index.docker.io" => "docker.io",
             host => host,
         };
-        let found = self.0.auth.get(host);
-        Ok(Response::new(CredentialsResponse {
-            username: found.map(|(user, _)| user.clone()).unwrap_or_default(),
-            secret: found.map(|(_, secret)| secret.expose().to_owned()).unwrap_or_default(),
-        }))
+        self.offer.auth.get(host)
     }
 
-    // Without these the engine fetches bearer tokens itself, with the credentials above (as with older clients).
-    async fn fetch_token(&self, _: Request<FetchTokenRequest>) -> Result<Response<FetchTokenResponse>, Status> {
-        Err(Status::unimplemented("fetch_token"))
+    /// A bearer token that is sent as it is.
+    fn token(&self, host: &str) -> Result<String, Status> {
+        match self.of(host) {
+            Some(Credential::RegistryToken(token)) => Ok(token.expose().to_owned()),
+            // Then the engine fetches bearer tokens itself, with `credentials` (as with older clients).
+            Some(Credential::Basic { .. } | Credential::IdentityToken(_)) | None => {
+                Err(Status::unimplemented("no token of its own"))
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Auth for Credentials {
+    /// An unknown host gets empty credentials: anonymous. A secret without a user is an identity token
+    /// (moby/buildkit, `util/resolver/authorizer.go`).
+    async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
+        let (username, secret) = match self.of(&request.get_ref().host) {
+            Some(Credential::Basic { username, password }) => (username.clone(), password.expose().to_owned()),
+            Some(Credential::IdentityToken(token)) => (String::new(), token.expose().to_owned()),
+            Some(Credential::RegistryToken(_)) | None => (String::new(), String::new()),
+        };
+        Ok(Response::new(CredentialsResponse { username, secret }))
+    }
+
+    async fn fetch_token(&self, request: Request<FetchTokenRequest>) -> Result<Response<FetchTokenResponse>, Status> {
+        let token = self.token(&request.get_ref().host)?;
+        // No times: the engine asks again after a minute.
+        Ok(Response::new(FetchTokenResponse {
+            token,
+            ..FetchTokenResponse::default()
+        }))
     }
 
     async fn get_token_authority(
         &self,
-        _: Request<GetTokenAuthorityRequest>,
+        request: Request<GetTokenAuthorityRequest>,
     ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
-        Err(Status::unimplemented("get_token_authority"))
+        self.token(&request.get_ref().host)?;
+        let public_key = self.authority.to_vec();
+        Ok(Response::new(GetTokenAuthorityResponse { public_key }))
     }
 
     async fn verify_token_authority(
@@ -370,5 +415,60 @@ fn stat(context: &Context, path: &str, kind: &Kind) -> Stat {
         mod_time: context.mtime.saturating_mul(1_000_000_000),
         linkname,
         ..Stat::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowtide_model::secret::Secret;
+
+    fn offering(auth: RegistryAuth) -> Credentials {
+        Credentials::new(Arc::new(Offer {
+            context: Arc::new(Context::empty()),
+            dockerfile: Arc::new(Context::empty()),
+            auth,
+        }))
+    }
+
+    #[tokio::test]
+    async fn each_credential_is_offered_in_its_own_way() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let password = Credential::Basic {
+            username: "u".to_owned(),
+            password: secret("p"),
+        };
+        let session = offering(BTreeMap::from([
+            ("docker.io".to_owned(), password),
+            (
+                "identity.example.org".to_owned(),
+                Credential::IdentityToken(secret("idt")),
+            ),
+            ("token.example.org".to_owned(), Credential::RegistryToken(secret("rt"))),
+        ]));
+        for (host, username, shown, token) in [
+            ("registry-1.docker.io", "u", "p", None),
+            ("identity.example.org", "", "idt", None),
+            ("token.example.org", "", "", Some("rt")),
+            ("other.example.org", "", "", None),
+        ] {
+            let host = || host.to_owned();
+            let request = Request::new(CredentialsRequest { host: host() });
+            let found = session.credentials(request).await.unwrap().into_inner();
+            assert_eq!((found.username.as_str(), found.secret.as_str()), (username, shown));
+            let request = FetchTokenRequest {
+                host: host(),
+                ..FetchTokenRequest::default()
+            };
+            let fetched = session.fetch_token(Request::new(request)).await;
+            assert_eq!(fetched.ok().map(|t| t.into_inner().token).as_deref(), token);
+            let request = GetTokenAuthorityRequest {
+                host: host(),
+                salt: Vec::new(),
+            };
+            let authority = session.get_token_authority(Request::new(request)).await;
+            assert_eq!(authority.is_ok(), token.is_some());
+        }
+        assert_ne!(session.authority, offering(BTreeMap::new()).authority);
     }
 }

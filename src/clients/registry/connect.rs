@@ -66,7 +66,8 @@ pub(super) struct Session<'a> {
     host: String,
     path: String,
     limit: Duration,
-    origin: Origin,
+    /// Where the credential was found.
+    origin: Option<Origin>,
 }
 
 impl Registry {
@@ -98,21 +99,21 @@ impl Registry {
     /// # Errors
     /// `Denied` for a wrong credential, `Unreachable`, `Credential`.
     pub async fn check_login(&self, name: &str) -> Result<Login, RegistryError> {
-        let Found { credential, origin } = self.credentials.lookup(name).await?;
+        let (credential, origin) = apart(self.credentials.lookup(name).await?);
         let registry = name.split('/').next().unwrap_or_default();
         let door = self.door(registry, None);
-        let granted = self.in_time(registry, door.login(&credential, &[])).await;
-        match granted.map_err(|e| e.sent_with(&origin))? {
+        let granted = self.in_time(registry, door.login(credential.as_ref(), &[])).await;
+        match granted.map_err(|e| e.sent_with(origin.as_ref()))? {
             Granted::Free => Ok(Login::NotRequired),
             Granted::Basic { username, password } => {
                 let verified = self.in_time(registry, door.verify(&username, &password)).await;
-                verified.map_err(|e| e.sent_with(&origin))?;
+                verified.map_err(|e| e.sent_with(origin.as_ref()))?;
                 Ok(Login::Accepted)
             }
             Granted::Bearer(_) => Ok(match credential {
-                Credential::Anonymous => Login::Anonymous,
-                Credential::RegistryToken(_) => Login::Untried,
-                Credential::Basic { .. } | Credential::IdentityToken(_) => Login::Accepted,
+                None => Login::Anonymous,
+                Some(Credential::RegistryToken(_)) => Login::Untried,
+                Some(Credential::Basic { .. } | Credential::IdentityToken(_)) => Login::Accepted,
             }),
         }
     }
@@ -123,25 +124,25 @@ impl Registry {
         self.open_with(found, repository, Action::Pull, None).await
     }
 
-    pub(super) async fn credential(&self, repository: &Repository) -> Result<Found, RegistryError> {
+    pub(super) async fn credential(&self, repository: &Repository) -> Result<Option<Found>, RegistryError> {
         Ok(self.credentials.find(repository).await?)
     }
 
     /// Logs in for `action` on a repository, and for reading `source` as well (a mount needs both).
     pub(super) async fn open_with(
         &self,
-        found: Found,
+        found: Option<Found>,
         repository: &Repository,
         action: Action,
         source: Option<&Repository>,
     ) -> Result<Session<'_>, RegistryError> {
         let mut scopes = vec![action.scope(&repository.path)];
         scopes.extend(source.map(|s| Action::Pull.scope(&s.path)));
-        let Found { credential, origin } = found;
+        let (credential, origin) = apart(found);
         let door = self.door(&repository.registry, Some(repository));
-        let login = door.login(&credential, &scopes);
+        let login = door.login(credential.as_ref(), &scopes);
         let granted = self.in_time(&repository.registry, login).await;
-        let granted = granted.map_err(|e| e.sent_with(&origin))?;
+        let granted = granted.map_err(|e| e.sent_with(origin.as_ref()))?;
         let session = Session {
             client: self.client(&repository.registry)?,
             registry: repository.registry.clone(),
@@ -273,10 +274,16 @@ impl Session<'_> {
         call: impl Future<Output = Result<T, OciDistributionError>>,
     ) -> Result<T, RegistryError> {
         match tokio::time::timeout(limit, call).await {
-            Ok(done) => done.map_err(|e| RegistryError::from_oci(&self.registry, what, e).sent_with(&self.origin)),
+            Ok(done) => {
+                done.map_err(|e| RegistryError::from_oci(&self.registry, what, e).sent_with(self.origin.as_ref()))
+            }
             Err(_) => Err(timeout(&self.registry, what, limit)),
         }
     }
+}
+
+fn apart(found: Option<Found>) -> (Option<Credential>, Option<Origin>) {
+    found.map(|found| (found.credential, found.origin)).unzip()
 }
 
 fn timeout(registry: &str, what: &str, limit: Duration) -> RegistryError {

@@ -30,7 +30,7 @@ pub enum RegistryError {
     Denied {
         registry: String,
         what: String,
-        /// The one that was sent, where one was looked for.
+        /// The one that was sent.
         credential: Option<Origin>,
     },
     #[error("{what} does not exist")]
@@ -105,9 +105,9 @@ impl RegistryError {
     }
 
     /// The same, saying which credential was denied.
-    pub(super) fn sent_with(mut self, origin: &Origin) -> Self {
+    pub(super) fn sent_with(mut self, origin: Option<&Origin>) -> Self {
         if let RegistryError::Denied { credential, .. } = &mut self {
-            credential.get_or_insert_with(|| origin.clone());
+            *credential = origin.cloned();
         }
         self
     }
@@ -191,11 +191,10 @@ impl RegistryError {
 }
 
 fn shown(credential: Option<&Origin>) -> String {
-    match credential {
-        None => String::new(),
-        Some(Origin::Nowhere) => " without a credential".to_owned(),
-        Some(origin @ (Origin::Configuration(_) | Origin::Docker(_) | Origin::Helper(_))) => format!(" with {origin}"),
-    }
+    credential.map_or_else(
+        || " without a credential".to_owned(),
+        |origin| format!(" with {origin}"),
+    )
 }
 
 /// oci-client keeps the error codes of a response and drops its status.

@@ -50,8 +50,12 @@ pub(super) struct Door<'a> {
 const WHAT: &str = "the login";
 
 impl Door<'_> {
-    pub(super) async fn login(&self, credential: &Credential, scopes: &[String]) -> Result<Granted, RegistryError> {
-        if let Credential::RegistryToken(token) = credential {
+    pub(super) async fn login(
+        &self,
+        credential: Option<&Credential>,
+        scopes: &[String],
+    ) -> Result<Granted, RegistryError> {
+        if let Some(Credential::RegistryToken(token)) = credential {
             return Ok(Granted::Bearer(token.clone()));
         }
         let response = self.http.get(&self.base).send().await.map_err(|e| self.sent(e))?;
@@ -66,12 +70,12 @@ impl Door<'_> {
             (Some(Challenge::Bearer { realm, service }), _) => {
                 self.token(self.realm(&realm)?, service, credential, scopes).await
             }
-            (Some(Challenge::Basic), Credential::Basic { username, password }) => Ok(Granted::Basic {
+            (Some(Challenge::Basic), Some(Credential::Basic { username, password })) => Ok(Granted::Basic {
                 username: username.clone(),
                 password: password.clone(),
             }),
-            (Some(Challenge::Basic), Credential::Anonymous) => Err(self.denied("access")),
-            (Some(Challenge::Basic), Credential::IdentityToken(_) | Credential::RegistryToken(_)) => {
+            (Some(Challenge::Basic), None) => Err(self.denied("access")),
+            (Some(Challenge::Basic), Some(Credential::IdentityToken(_) | Credential::RegistryToken(_))) => {
                 Err(self.denied("the login by token (it takes passwords)"))
             }
             (None, _) => Err(self.unreadable("it names no way to log in that is known")),
@@ -101,7 +105,7 @@ impl Door<'_> {
         &self,
         mut realm: Url,
         service: Option<String>,
-        credential: &Credential,
+        credential: Option<&Credential>,
         scopes: &[String],
     ) -> Result<Granted, RegistryError> {
         let mut query = Url::parse("http://form/").map_err(|_| self.unreadable("form"))?;
@@ -109,7 +113,7 @@ impl Door<'_> {
             .query_pairs_mut()
             .extend_pairs(service.iter().map(|s| ("service", s)));
         let request = match credential {
-            Credential::IdentityToken(token) => {
+            Some(Credential::IdentityToken(token)) => {
                 query
                     .query_pairs_mut()
                     .append_pair("grant_type", "refresh_token")
@@ -120,7 +124,7 @@ impl Door<'_> {
                 let kind = (reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
                 self.http.post(realm).header(kind.0, kind.1).body(form)
             }
-            Credential::Anonymous | Credential::Basic { .. } | Credential::RegistryToken(_) => {
+            Some(Credential::Basic { .. } | Credential::RegistryToken(_)) | None => {
                 query
                     .query_pairs_mut()
                     .extend_pairs(scopes.iter().map(|s| ("scope", s)));
@@ -128,8 +132,10 @@ impl Door<'_> {
                 realm.query_pairs_mut().extend_pairs(pairs);
                 let request = self.http.get(realm);
                 match credential {
-                    Credential::Basic { username, password } => request.basic_auth(username, Some(password.expose())),
-                    Credential::Anonymous | Credential::IdentityToken(_) | Credential::RegistryToken(_) => request,
+                    Some(Credential::Basic { username, password }) => {
+                        request.basic_auth(username, Some(password.expose()))
+                    }
+                    Some(Credential::IdentityToken(_) | Credential::RegistryToken(_)) | None => request,
                 }
             }
         };

@@ -1,6 +1,7 @@
 //! Pushes the tested image under its immutable tag, then reads back what the registry serves.
 
 use super::run::StageContext;
+use crate::clients::credentials::denied_with;
 use crate::clients::engine::connect::Engine;
 use crate::clients::registry::copy::TagRule;
 use crate::clients::registry::error::RegistryError;
@@ -81,8 +82,11 @@ async fn push(
     let registry = &context.fleet.registry;
     let auth = context.fleet.credentials.login(&to.repository).await?;
     engine.tag_image(image, to).await.map_err(|e| e.failure())?;
-    let pushed = engine.push(to, auth.as_ref()).await;
-    let pushed = pushed.map_err(|e| not_a_base(e.failure(), FailureKind::RegistryRefused))?;
+    let pushed = engine.push(to, auth.as_ref().map(|found| &found.credential)).await;
+    let pushed = pushed.map_err(|e| {
+        let failure = denied_with(auth.as_ref(), e.failure());
+        not_a_base(failure, FailureKind::RegistryRefused)
+    })?;
     let there = registry.digest(to).await.map_err(|e| e.failure())?;
     let there = there.ok_or_else(|| {
         Failure::new(

@@ -2,13 +2,14 @@
 
 use super::stage::*;
 use crate::proxy;
+use lowtide::clients::credentials::Credential;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::RunId;
 use lowtide::model::release::{Images, Release};
 use lowtide::model::secret::Secret;
 use lowtide::runtime::kinds::containers::hook::{HookResult, run_hook};
-use lowtide::runtime::kinds::containers::pull::{RegistryAuth, pull};
+use lowtide::runtime::kinds::containers::pull::pull;
 use lowtide::runtime::kinds::containers::verbs;
 use serde_json::json;
 use std::time::Duration;
@@ -156,7 +157,7 @@ async fn a_release_is_pulled_by_digest_and_must_be_the_tested_image() {
     let other = stage.image("new", NEW);
     quiet(&["rmi", "-f", other.as_str()]);
     let digest = push(&registry, &image, &reference);
-    let auth = |password: &str| RegistryAuth {
+    let auth = |password: &str| Credential::Basic {
         username: "lowtide".to_owned(),
         password: Secret::new(password.to_owned()),
     };

@@ -1,6 +1,7 @@
 //! Images that nodes cannot have, and logins that run out.
 
 use super::stage::*;
+use lowtide::clients::credentials::Credential;
 use lowtide::decide::rollout::Next;
 use lowtide::kinds::services::model::TaskState;
 use lowtide::kinds::services::step::{ServiceOutcome, ServiceStep};
@@ -8,12 +9,11 @@ use lowtide::kinds::track::Ended;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::rollout::RolloutConclusion;
 use lowtide::model::secret::Secret;
-use lowtide::runtime::kinds::containers::pull::RegistryAuth;
 use lowtide::runtime::kinds::services::verbs;
 use std::time::Duration;
 
-fn auth(password: &str) -> RegistryAuth {
-    RegistryAuth {
+fn auth(password: &str) -> Credential {
+    Credential::Basic {
         username: "lowtide".to_owned(),
         password: Secret::new(password.to_owned()),
     }

@@ -2,6 +2,7 @@
 
 use crate::engine::{engine, unique};
 pub(super) use crate::roll::stage::{command, docker, docker_in, quiet};
+use lowtide::clients::credentials::Credential;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::decide::app_state::Waits;
 use lowtide::decide::rollout::{Gate, Next, Outside, RolloutState, fold, next};
@@ -20,7 +21,6 @@ use lowtide::model::policy::{Order, Ready, ReadyCheck};
 use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{Goal, Purpose, RolloutConclusion};
 use lowtide::runtime::kinds::containers::body::Mark;
-use lowtide::runtime::kinds::containers::pull::RegistryAuth;
 use lowtide::runtime::kinds::services::body::Retain;
 use lowtide::runtime::kinds::services::preflight::{Ours, preflight};
 use lowtide::runtime::kinds::services::{find, observe, prepull, verbs};
@@ -141,7 +141,7 @@ pub(super) struct Roll<'a> {
     pub(super) id: RolloutId,
     events: Vec<Recorded<RolloutEvent>>,
     snapshots: BTreeMap<String, Vec<u8>>,
-    pub(super) auth: Option<RegistryAuth>,
+    pub(super) auth: Option<Credential>,
     /// Added to the clock.
     pub(super) ahead: jiff::SignedDuration,
     pub(super) steps: Vec<String>,

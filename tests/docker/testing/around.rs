@@ -1,6 +1,7 @@
 //! What surrounds the image under test, and what is left of it.
 
 use super::*;
+use lowtide::clients::credentials::Credential;
 use lowtide::clients::registry::connect::{Registry, Timeouts};
 use lowtide::model::image::Reference;
 use lowtide::model::policy::RegistryAccess;
@@ -73,8 +74,10 @@ async fn a_sidecar_image_is_pulled_with_the_password_of_its_registry() {
         .parse()
         .unwrap();
     docker(&["tag", BASE, &own.to_string()], "");
-    let secret = |text: &str| Secret::new(text.to_owned());
-    let login = ("lowtide".to_owned(), secret("tide-secret"));
+    let login = Credential::Basic {
+        username: "lowtide".to_owned(),
+        password: Secret::new("tide-secret".to_owned()),
+    };
     engine().push(&own, Some(&login)).await.unwrap();
     docker(&["rmi", &own.to_string()], "");
     let mut test = policy(up(), Vec::new());
@@ -88,7 +91,7 @@ async fn a_sidecar_image_is_pulled_with_the_password_of_its_registry() {
     let file = attempt.work.path().join("password");
     std::fs::write(&file, "tide-secret").unwrap();
     let access = RegistryAccess {
-        username: Some(login.0),
+        username: Some("lowtide".to_owned()),
         password: Some(SecretRef::File(file)),
         plain_http: true,
     };

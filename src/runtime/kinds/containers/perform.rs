@@ -5,13 +5,13 @@ use super::create::Circumstances;
 use super::dependencies::Successor;
 use super::hook::{HookResult, run_hook};
 use super::preflight::Preflight;
-use super::pull::RegistryAuth;
 use super::snapshot::Snapshot;
 use super::tag::LocalTag;
 use super::{
     attach, create, dropped, effects, host, observe, preflight, pull, rollback_image, route, tag, verbs, volumes,
 };
 use crate::clients::clock;
+use crate::clients::credentials::denied_with;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::{ProbePath, ReadyVerdict};
@@ -245,9 +245,9 @@ impl Stage<'_> {
             Some(_) => self.fleet.credentials.login(&release.reference.repository).await?,
             None => None,
         };
-        let auth = login.map(|(username, password)| RegistryAuth { username, password });
         effects::retain_adopted(self).await;
-        let image = pull::pull(self.engine, release, auth.as_ref()).await?;
+        let pulled = pull::pull(self.engine, release, login.as_ref().map(|found| &found.credential)).await;
+        let image = pulled.map_err(|failure| denied_with(login.as_ref(), failure))?;
         let mut snapshots = Vec::new();
         let units = self.containers.units.iter().flatten();
         for unit in units.filter(|unit| unit.part == Part::Release) {

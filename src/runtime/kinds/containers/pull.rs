@@ -2,17 +2,16 @@
 
 use super::json::text;
 use super::tag;
+use crate::clients::credentials::Credential;
+use crate::clients::engine::auth::header;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use base64::Engine as _;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::{ImageId, ManifestDigest, Repository};
 use lowtide_model::release::Release;
-use lowtide_model::secret::Secret;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// An engine that pulls says something every second or so; a layer being unpacked can be silent for longer.
@@ -24,19 +23,12 @@ const PULL_LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// Bytes of one progress message.
 const MESSAGE_LIMIT: usize = 1 << 20;
 
-/// What the engine shows a registry.
-#[derive(Debug, Clone)]
-pub struct RegistryAuth {
-    pub username: String,
-    pub password: Secret,
-}
-
 /// Brings the image to the host by its digest, makes sure that it is the tested one, and gives it the release's tag; its id
 /// on this host. An image that is there already is not pulled; one without a digest must be there.
 ///
 /// # Errors
 /// `RegistryDenied`, `RegistryUnreachable`, `DiskFull`, `DigestMismatch` when another image arrives.
-pub async fn pull(engine: &Engine, release: &Release, auth: Option<&RegistryAuth>) -> Result<ImageId, Failure> {
+pub async fn pull(engine: &Engine, release: &Release, auth: Option<&Credential>) -> Result<ImageId, Failure> {
     let repository = &release.reference.repository;
     let tested = &release.images.first().image;
     let mut found = image(engine, tested.as_str()).await?;
@@ -86,13 +78,13 @@ async fn fetch(
     engine: &Engine,
     repository: &Repository,
     digest: &ManifestDigest,
-    auth: Option<&RegistryAuth>,
+    auth: Option<&Credential>,
 ) -> Result<(), Failure> {
     let from = encode(&repository.to_string());
     let path = format!("/images/create?fromImage={from}&tag={}", encode(digest.as_str()));
     let refused = |e: &EngineError| refused(repository, e);
     let mut stream = engine
-        .raw_stream(Method::POST, &path, None, headers(repository, auth), SILENCE)
+        .raw_stream(Method::POST, &path, None, header(&repository.registry, auth), SILENCE)
         .await
         .map_err(|e| refused(&e))?;
     let mut pending = Vec::new();
@@ -154,24 +146,10 @@ pub(in crate::runtime) fn pull_failure(repository: &Repository, error: &str) -> 
     Failure::new(kind, format!("{repository}: {error}"))
 }
 
-pub(in crate::runtime) fn headers(repository: &Repository, auth: Option<&RegistryAuth>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Some(auth) = auth {
-        let shown = json!({
-            "username": auth.username, "password": auth.password.expose(), "serveraddress": repository.registry,
-        });
-        let encoded = base64::engine::general_purpose::URL_SAFE.encode(shown.to_string());
-        if let Ok(mut value) = HeaderValue::from_str(&encoded) {
-            value.set_sensitive(true);
-            headers.insert("X-Registry-Auth", value);
-        }
-    }
-    headers
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn what_a_registry_hides_is_reported_from_what_it_has_not() {

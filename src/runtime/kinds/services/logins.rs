@@ -5,7 +5,6 @@
 use super::{find, verbs};
 use crate::clients::engine::connect::Engine;
 use crate::runtime::bot::{Bot, InForce};
-use crate::runtime::kinds::containers::pull::RegistryAuth;
 use lowtide_core::kinds::list::KindName;
 use lowtide_model::failure::Failure;
 use lowtide_model::name::HostName;
@@ -50,8 +49,7 @@ async fn renew(bot: &Bot, fleet: &InForce, engine: &Engine) -> Result<usize, Fai
     let mut renewed = 0;
     for service in find::rolled(engine, &bot.instance).await? {
         let repository = &service.image.repository;
-        if let Some((username, password)) = fleet.credentials.made_login(repository).await? {
-            let auth = RegistryAuth { username, password };
+        if let Some(auth) = fleet.credentials.made_login(repository).await? {
             verbs::refresh_auth(engine, &service.id, &auth).await?;
             renewed += 1;
         }

@@ -3,9 +3,9 @@
 use super::body::Retain;
 use super::preflight::{Ours, manager, preflight};
 use super::{find, prepull, verbs};
+use crate::clients::credentials::{Found, denied_with};
 use crate::clients::engine::connect::Engine;
 use crate::runtime::kinds::containers::body::Mark;
-use crate::runtime::kinds::containers::pull::RegistryAuth;
 use crate::runtime::kinds::effects::RolloutOf;
 use crate::runtime::perform::room;
 use lowtide_core::decide::rollout;
@@ -62,13 +62,15 @@ impl Stage<'_> {
             ServiceStep::Prepull { unit } => return self.prepull(self.service(*unit)?).await,
             ServiceStep::Update { unit, knobs, .. } => {
                 let auth = self.auth(&image).await?;
-                verbs::update(self.engine, self.service(*unit)?, &image, knobs, &mark, auth.as_ref()).await?;
+                let auth = auth.as_ref().map(|found| &found.credential);
+                verbs::update(self.engine, self.service(*unit)?, &image, knobs, &mark, auth).await?;
             }
             ServiceStep::Revert { unit, knobs, .. } => {
                 let unit = self.service(*unit)?;
                 // A failed registry login must not block the rollback: the nodes have the old image.
                 let auth = self.auth(&unit.old_image).await.unwrap_or_default();
-                verbs::revert(self.engine, unit, &image, knobs, &mark, auth.as_ref()).await?;
+                let auth = auth.as_ref().map(|found| &found.credential);
+                verbs::revert(self.engine, unit, &image, knobs, &mark, auth).await?;
             }
             ServiceStep::RestoreKnobs { unit, sent } => {
                 let unit = self.service(*unit)?;
@@ -93,7 +95,9 @@ impl Stage<'_> {
             None => None,
         };
         let mark = self.mark();
-        prepull::prepull(self.engine, unit, release, &mark, auth.as_ref(), self.of.shutdown).await?;
+        let credential = auth.as_ref().map(|found| &found.credential);
+        let pulled = prepull::prepull(self.engine, unit, release, &mark, credential, self.of.shutdown).await;
+        pulled.map_err(|failure| denied_with(auth.as_ref(), failure))?;
         let config = prepull::image_config(self.engine, release).await?;
         let snapshot = self.snapshot(&unit.snapshot)?;
         let startup = prepull::startup(&snapshot, config.as_ref(), &self.of.state.target.ready)?;
@@ -115,12 +119,11 @@ impl Stage<'_> {
     }
 
     /// Credentials for the repository of `image`.
-    async fn auth(&self, image: &str) -> Result<Option<RegistryAuth>, Failure> {
+    async fn auth(&self, image: &str) -> Result<Option<Found>, Failure> {
         let Ok(reference) = image.parse::<Reference>() else {
             return Ok(None);
         };
-        let login = self.of.fleet.credentials.login(&reference.repository).await?;
-        Ok(login.map(|(username, password)| RegistryAuth { username, password }))
+        self.of.fleet.credentials.login(&reference.repository).await
     }
 
     fn snapshot(&self, name: &str) -> Result<Vec<u8>, Failure> {

@@ -5,12 +5,14 @@ use super::body::prepull as job_body;
 use super::find::{label, nodes, serving, tasks};
 use super::observe::task;
 use super::snapshot::ServiceSnapshot;
+use crate::clients::credentials::Credential;
+use crate::clients::engine::auth::header;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::runtime::kinds::containers::body::{LABEL_ROLLOUT, Mark};
 use crate::runtime::kinds::containers::json::{list, number, text};
-use crate::runtime::kinds::containers::pull::{RegistryAuth, headers, pull, pull_failure};
+use crate::runtime::kinds::containers::pull::{pull, pull_failure};
 use crate::runtime::kinds::services::find::inspect;
 use jiff::SignedDuration;
 use lowtide_core::kinds::services::model::{ServiceUnit, TaskPlace, TaskState};
@@ -48,7 +50,7 @@ pub async fn prepull(
     unit: &ServiceUnit,
     release: &Release,
     mark: &Mark<'_>,
-    auth: Option<&RegistryAuth>,
+    auth: Option<&Credential>,
     cancel: &CancellationToken,
 ) -> Result<(), Failure> {
     let all = nodes(engine).await.map_err(|e| e.failure())?;
@@ -67,7 +69,7 @@ pub async fn by_job(
     unit: &ServiceUnit,
     release: &Release,
     mark: &Mark<'_>,
-    auth: Option<&RegistryAuth>,
+    auth: Option<&Credential>,
     cancel: &CancellationToken,
 ) -> Result<(), Failure> {
     let service = inspect(engine, &unit.id).await.map_err(|e| e.failure())?;
@@ -142,8 +144,8 @@ pub async fn image_config(engine: &Engine, release: &Release) -> Result<Option<V
     }
 }
 
-async fn create(engine: &Engine, release: &Release, body: &Value, auth: Option<&RegistryAuth>) -> Result<(), Failure> {
-    let headers = headers(&release.reference.repository, auth);
+async fn create(engine: &Engine, release: &Release, body: &Value, auth: Option<&Credential>) -> Result<(), Failure> {
+    let headers = header(&release.reference.repository.registry, auth);
     let mut response = engine
         .raw_stream(Method::POST, "/services/create", Some(body), headers, PATIENCE)
         .await

@@ -4,12 +4,13 @@ use super::body::{Retain, moved, restored};
 use super::find::{IMAGE, inspect, label};
 use super::observe::{update as update_state, version};
 use super::snapshot::ServiceSnapshot;
+use crate::clients::credentials::Credential;
+use crate::clients::engine::auth::header;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::runtime::kinds::containers::body::{LABEL_INSTANCE, LABEL_ROLLOUT, LABEL_TERM, Mark};
 use crate::runtime::kinds::containers::json::{missing, text};
-use crate::runtime::kinds::containers::pull::{RegistryAuth, headers};
 use lowtide_core::kinds::services::model::{ServiceUnit, UpdateKnobs, UpdateState};
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::Reference;
@@ -35,7 +36,7 @@ pub async fn update(
     image: &str,
     knobs: &UpdateKnobs,
     mark: &Mark<'_>,
-    auth: Option<&RegistryAuth>,
+    auth: Option<&Credential>,
 ) -> Result<(), Failure> {
     change(engine, unit, image, auth, |service| {
         fence(unit, service, mark)?;
@@ -62,7 +63,7 @@ pub async fn revert(
     image: &str,
     knobs: &UpdateKnobs,
     mark: &Mark<'_>,
-    auth: Option<&RegistryAuth>,
+    auth: Option<&Credential>,
 ) -> Result<(), Failure> {
     change(engine, unit, &unit.old_image, auth, |service| {
         fence(unit, service, mark)?;
@@ -106,7 +107,7 @@ pub async fn restore(
 ///
 /// # Errors
 /// As the manager refuses.
-pub async fn refresh_auth(engine: &Engine, service: &str, auth: &RegistryAuth) -> Result<(), Failure> {
+pub async fn refresh_auth(engine: &Engine, service: &str, auth: &Credential) -> Result<(), Failure> {
     let Some(found) = inspect(engine, service).await.map_err(|e| e.failure())? else {
         return Ok(());
     };
@@ -125,7 +126,7 @@ async fn change(
     engine: &Engine,
     unit: &ServiceUnit,
     image: &str,
-    auth: Option<&RegistryAuth>,
+    auth: Option<&Credential>,
     decide: impl Fn(&Value) -> Result<Option<Value>, Failure>,
 ) -> Result<(), Failure> {
     for _ in 0..RACES {
@@ -150,12 +151,12 @@ async fn send(
     found: &Value,
     spec: &Value,
     image: &str,
-    auth: Option<&RegistryAuth>,
+    auth: Option<&Credential>,
 ) -> Result<(), EngineError> {
     let version = version(found)?;
     // Without a login of ours Swarm keeps the one it has.
     let headers = match (auth, image.parse::<Reference>()) {
-        (Some(auth), Ok(reference)) => headers(&reference.repository, Some(auth)),
+        (Some(auth), Ok(reference)) => header(&reference.repository.registry, Some(auth)),
         (Some(_) | None, Ok(_) | Err(_)) => HeaderMap::new(),
     };
     let id = text(found, "/ID");

@@ -2,6 +2,7 @@
 
 use super::tree::{self, Found};
 use crate::clients::clock;
+use crate::clients::credentials::denied_with;
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
 use crate::clients::engine::connect::Engine;
@@ -210,9 +211,10 @@ async fn fetch(
 
 async fn pull(environment: &TestEnvironment<'_>, who: &str, reference: &Reference) -> Result<(), Stop> {
     let auth = environment.credentials.login(&reference.repository).await?;
-    let pull = environment.engine.ensure_image(reference, auth.as_ref());
+    let credential = auth.as_ref().map(|found| &found.credential);
+    let pull = environment.engine.ensure_image(reference, credential);
     let pulled = environment.unless_cancelled(pull).await?;
-    Ok(pulled.map_err(|e| not_pulled(who, &reference.to_string(), &e))?)
+    Ok(pulled.map_err(|e| denied_with(auth.as_ref(), not_pulled(who, &reference.to_string(), &e)))?)
 }
 
 /// Names the image `lowtide-sidecar/…`, and removes the image that had this name before, unless something else uses it. No other name is
