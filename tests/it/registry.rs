@@ -4,6 +4,7 @@
 mod fakes;
 mod layers;
 mod reading;
+mod tokens;
 mod writing;
 
 use lowtide::clients::credentials::Credentials;

@@ -10,3 +10,4 @@ pub(crate) mod mail;
 pub(crate) mod opened;
 pub(crate) mod serving;
 pub(crate) mod ssh;
+pub(crate) mod token_registry;
