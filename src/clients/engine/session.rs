@@ -24,6 +24,7 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
+use lowtide_model::secret::Secret;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
@@ -34,6 +35,14 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// The most BuildKit's gRPC takes in one message is far above; its own sender uses this.
 const CHUNK: usize = 32 * 1024;
+/// What BuildKit may call in our session; it takes what is not named as absent.
+const METHODS: [&str; 5] = [
+    "/moby.filesync.v1.FileSync/DiffCopy",
+    "/moby.filesync.v1.Auth/Credentials",
+    "/moby.filesync.v1.Auth/GetTokenAuthority",
+    "/moby.filesync.v1.Auth/FetchToken",
+    "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+];
 /// Go's `io/fs` mode bits, which fsutil sends.
 const GO_DIRECTORY: u32 = 1 << 31;
 const GO_SYMLINK: u32 = 1 << 27;
@@ -66,7 +75,7 @@ impl Engine {
     /// Opens a session. `None`: this engine has no BuildKit (Docker before 18.09, Podman).
     pub(super) async fn session(&self, id: &str, offer: Offer) -> Result<Option<Session>, EngineError> {
         let unreachable = |source: reqwest::Error| EngineError::no_response(self.address(), Box::new(source));
-        let request = self
+        let mut request = self
             .http
             .post("http://engine/session")
             .header("Connection", "Upgrade")
@@ -75,27 +84,10 @@ impl Engine {
             .header("X-Docker-Expose-Session-Name", "lowtide")
             // BuildKit reuses what an earlier session of the same key sent when size, mode and time agree. All our
             // files carry the commit's time, so a shared key would let one commit's file stand in for another's.
-            .header("X-Docker-Expose-Session-Sharedkey", id)
-            .header(
-                "X-Docker-Expose-Session-Grpc-Method",
-                "/moby.filesync.v1.FileSync/DiffCopy",
-            )
-            .header(
-                "X-Docker-Expose-Session-Grpc-Method",
-                "/moby.filesync.v1.Auth/Credentials",
-            )
-            .header(
-                "X-Docker-Expose-Session-Grpc-Method",
-                "/moby.buildkit.secrets.v1.Secrets/GetSecret",
-            )
-            .header(
-                "X-Docker-Expose-Session-Grpc-Method",
-                "/moby.filesync.v1.Auth/GetTokenAuthority",
-            )
-            .header(
-                "X-Docker-Expose-Session-Grpc-Method",
-                "/moby.filesync.v1.Auth/FetchToken",
-            );
+            .header("X-Docker-Expose-Session-Sharedkey", id);
+        for method in METHODS {
+            request = request.header("X-Docker-Expose-Session-Grpc-Method", method);
+        }
         let response = request.send().await.map_err(unreachable)?;
         match response.status().as_u16() {
             101 => {}
@@ -421,13 +413,13 @@ fn stat(context: &Context, path: &str, kind: &Kind) -> Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowtide_model::secret::Secret;
 
     fn offering(auth: RegistryAuth) -> Credentials {
         Credentials::new(Arc::new(Offer {
             context: Arc::new(Context::empty()),
             dockerfile: Arc::new(Context::empty()),
             auth,
+            secrets: BTreeMap::new(),
         }))
     }
 

@@ -6,6 +6,7 @@ use super::environment::{Stop, TestEnvironment};
 use super::launch::{self, Launched, Setup};
 use super::stack::read;
 use super::stage_log::StageLog;
+use crate::clients::credentials::denied_with;
 use crate::clients::secrets;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::policy::{TestPolicy, TestSetup};
@@ -69,9 +70,11 @@ async fn candidate(environment: &TestEnvironment<'_>, effect: &Bootstrap) -> Res
     if environment.engine.inspect_image(image).await?.is_some() {
         return Ok(image.to_owned());
     }
-    let auth = environment.credentials.login(&pull.repository.registry).await?;
-    let pulled = environment.engine.ensure_image(pull, auth.as_ref());
-    environment.unless_cancelled(pulled).await??;
+    let auth = environment.credentials.login(&pull.repository).await?;
+    let credential = auth.as_ref().map(|found| &found.credential);
+    let pulled = environment.engine.ensure_image(pull, credential);
+    let pulled = environment.unless_cancelled(pulled).await?;
+    pulled.map_err(|error| denied_with(auth.as_ref(), error.failure()))?;
     Ok(pull.to_string())
 }
 

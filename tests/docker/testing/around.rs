@@ -109,7 +109,11 @@ async fn a_sidecar_is_what_its_tag_means_now() {
     let tag: Reference = format!("{host}/lowtide-testing/{}:1", unique("moving"))
         .parse()
         .unwrap();
-    let login = ("lowtide".to_owned(), Secret::new("tide-secret".to_owned()));
+    let password = Secret::new("tide-secret".to_owned());
+    let login = Credential::Basic {
+        username: "lowtide".to_owned(),
+        password: password.clone(),
+    };
     let push = async |from: &str| {
         docker(&["tag", from, &tag.to_string()], "");
         engine().push(&tag, Some(&login)).await.unwrap();
@@ -123,7 +127,7 @@ async fn a_sidecar_is_what_its_tag_means_now() {
     let file = attempt.work.path().join("password");
     std::fs::write(&file, "tide-secret").unwrap();
     let access = RegistryAccess {
-        username: Some(login.0.clone()),
+        username: Some("lowtide".to_owned()),
         password: Some(SecretRef::File(file)),
         plain_http: true,
     };
