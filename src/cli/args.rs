@@ -2,9 +2,10 @@
 
 use super::exit::Exit;
 use super::incident::Shape;
+use super::repository::RepositoryArgs;
 use super::{
-    audit, backup, check, completions, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve,
-    show, start, status, windows,
+    audit, backup, check, completions, diff, history, incident, inventory, operate, outdated, plan, probe, repository,
+    run, serve, show, start, status, test, windows,
 };
 use crate::runtime::doors;
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -112,10 +113,21 @@ enum Command {
         /// Text, JSON, or SARIF for code scanning.
         #[arg(long, value_enum, default_value = "human")]
         format: CheckFormat,
-        /// Print the JSON Schema of the configuration instead.
+        /// Print the JSON Schema of the configuration instead; with --repo, of a repository's file.
         #[arg(long)]
         schema: bool,
+        /// Check the file by which this repository sets its build and tests instead; a folder of the repository.
+        #[arg(long, value_name = "FOLDER", conflicts_with_all = ["connect", "no_secrets"])]
+        repo: Option<PathBuf>,
+        /// With --repo: name of the app, to allow only what the configuration allows.
+        #[arg(long, value_name = "NAME", requires = "repo")]
+        app: Option<String>,
     },
+    /// Build and test a commit of a repository here, as lowtide does it at night. Needs no configuration.
+    ///
+    /// The repository's file (.lowtide.yml) says how; with --app, the configuration does, and the file as far as it is allowed to.
+    /// Nothing is pushed, rolled out or mailed. Secrets that the configuration refers to have to be on this machine.
+    Test(test::TestArgs),
     /// What happens next, per app, and why not; for one app also every setting and where it came from.
     Plan {
         /// This app only, with its steps and settings.
@@ -368,14 +380,23 @@ fn unhealthy(replace: bool) -> Unhealthy {
 async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Serve { listen } => serve::serve(global, listen).await,
-        Command::Check { schema: true, .. } => check::schema(),
+        Command::Check { schema: true, repo, .. } => check::schema(repo.is_some()),
+        Command::Check {
+            repo: Some(repo),
+            app,
+            format,
+            ..
+        } => repository::check(global, &RepositoryArgs { repo, app }, format).await,
         Command::Check {
             connect,
             no_secrets,
             mail,
             format,
             schema: false,
+            repo: None,
+            app: _,
         } => check::check(global, &check::Also::of(!no_secrets, connect, mail), format).await,
+        Command::Test(args) => test::test(global, &args).await,
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
         Command::Windows(args) => windows::windows(global, &args).await,
         Command::Run {

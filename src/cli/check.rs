@@ -7,7 +7,7 @@ use crate::runtime::config_watch::Found;
 use crate::runtime::connectivity::{self, Reached};
 use crate::runtime::{fleet_status, windows};
 use lowtide_core::config::warning::{self, WindowWarning};
-use lowtide_core::config::{unread, validate};
+use lowtide_core::config::{raw, unread, validate};
 use lowtide_core::fleet::app::Fleet;
 use lowtide_core::report::{windows as words_of_windows, words};
 use lowtide_core::yaml::diagnostic::{self, Problem};
@@ -62,8 +62,13 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
     })
 }
 
-pub(super) fn schema() -> anyhow::Result<Exit> {
-    live::print_line(&serde_json::to_string_pretty(&lowtide_core::config::raw::schema())?);
+pub(super) fn schema(of_repository: bool) -> anyhow::Result<Exit> {
+    let schema = if of_repository {
+        raw::own_file_schema()
+    } else {
+        raw::schema()
+    };
+    live::print_line(&serde_json::to_string_pretty(&schema)?);
     Ok(Exit::Done)
 }
 

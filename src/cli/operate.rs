@@ -4,7 +4,7 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::live::{self, Following};
-use super::open::{self, LockAttempt};
+use super::open::{self, Loaded, LockAttempt};
 use super::{screen, status};
 use crate::runtime::control::{self, OperatorRequest, OperatorResponse};
 use crate::runtime::notify;
@@ -193,7 +193,18 @@ pub(super) async fn send_request(global: &Global, request: OperatorRequest, json
         return Ok(Exit::Problems);
     };
     following.zone.clone_from(&loaded.fleet.timezone);
-    let bot = open::bot(global, loaded, &lock).await?;
+    carry_out(global, loaded, &lock, request, &following).await
+}
+
+/// Carries out a request in this process, which has the state, and follows the outcome.
+pub(super) async fn carry_out(
+    global: &Global,
+    loaded: Loaded,
+    lock: &StateLock,
+    request: OperatorRequest,
+    following: &Following,
+) -> anyhow::Result<Exit> {
+    let bot = open::bot(global, loaded, lock).await?;
     // Catches SIGHUP: without a bot, no other process would finish a rollout if a closed terminal ended this one.
     let _hangup = signal(SignalKind::hangup()).context("signals cannot be received")?;
     let shutdown = CancellationToken::new();
@@ -227,7 +238,7 @@ pub(super) async fn send_request(global: &Global, request: OperatorRequest, json
             Some(OperatorResponse::Heard | OperatorResponse::Progress(_)) | None => Exit::Done,
         }
     } else {
-        live::follow(replies, &following).await?
+        live::follow(replies, following).await?
     };
     shutdown.cancel();
     supervised.await.context("the supervisor broke")??;

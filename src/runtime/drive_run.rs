@@ -125,7 +125,7 @@ impl Driver {
                         .instrument(span)
                         .await;
                     match performed {
-                        Performed::Ended(outcome) => self.end(stage, outcome).await?,
+                        Performed::Ended(outcome) => self.end(stage, *outcome).await?,
                         // The loop journals the cancel next, and the run concludes by it.
                         Performed::Cancelled => self.append(RunEvent::EffectAbandoned { back_to: stage }).await?,
                         // The effect stays open in the journal; the next start abandons it and goes on.

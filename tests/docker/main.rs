@@ -12,6 +12,7 @@ mod outdated;
 mod plain;
 mod proxy;
 mod remote;
+mod repository_file;
 mod roll;
 mod self_update;
 #[path = "../support/mod.rs"]

@@ -363,6 +363,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
         rollout: Vec::new(),
         github_repo: None,
         halt: lowtide::model::halt::HaltPolicy::default(),
+        repository_file: None,
     }
 }
 

@@ -157,6 +157,7 @@ impl House {
             },
             RunEvent::EffectEnded {
                 outcome: Outcome::Resolved(Resolved {
+                    own: None,
                     commit: Commit {
                         id: sha.to_owned(),
                         subject: "Say hello".to_owned(),

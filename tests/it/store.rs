@@ -76,6 +76,7 @@ fn events() -> Vec<RunEvent> {
         RunEvent::CancelRequested { by: "ops".into() },
         RunEvent::EffectEnded {
             outcome: Outcome::Resolved(lowtide::model::stages::resolve::Resolved {
+                own: None,
                 commit: lowtide::model::stages::resolve::Commit {
                     id: "0".repeat(40),
                     subject: "s".into(),

@@ -64,6 +64,7 @@ failure_kinds! {
     SourceHostile = "the repository has files that must not enter a build context", Repo;
     /// A damaged mirror, a missing `git` command: says nothing of the remote.
     GitFailed = "git itself failed", Infra;
+    RepositoryFileRefused = "the file by which the repository sets its build and tests cannot be used", Repo;
     DockerfileMissing = "the Dockerfile is not in the repository", Repo;
     DockerfileInvalid = "the Dockerfile cannot be read", Repo;
     IgnoreInvalid = "the .dockerignore cannot be used", Repo;

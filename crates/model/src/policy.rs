@@ -136,6 +136,15 @@ pub enum Mode {
     Active,
 }
 
+/// What an app's own repository may set, in force: the repository's file over the fleet's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnSettings {
+    pub build: BuildPolicy,
+    pub env: BTreeMap<String, EnvValue>,
+    pub tests: Vec<TestPolicy>,
+    pub ready: Ready,
+}
+
 /// Where an app's image comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

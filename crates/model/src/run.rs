@@ -72,7 +72,7 @@ impl fmt::Display for Stage {
 }
 
 /// What the driver performs; journalled with all its parameters before it begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum Effect {
     Resolve(Resolve),
@@ -98,7 +98,7 @@ impl Effect {
 }
 
 /// How an effect ended. An expected bad result is a value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum Outcome {
     Resolved(Resolved),

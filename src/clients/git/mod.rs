@@ -6,6 +6,7 @@ mod checkout;
 pub mod error;
 pub mod history;
 mod listing;
+pub mod local;
 mod mirror;
 mod process;
 pub mod remote;

@@ -4,20 +4,82 @@ use super::assess;
 use super::build::aside;
 use super::run::StageContext;
 use crate::clients::clock;
+use lowtide_core::config::repository_file;
+use lowtide_core::fleet::app::{App, RepositoryFile};
+use lowtide_core::report::words;
+use lowtide_core::yaml::diagnostic::{self, Problem};
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::Platform;
-use lowtide_model::policy::Source;
+use lowtide_model::policy::{OwnSettings, Source};
 use lowtide_model::stages::resolve::{Base, BasePin, Commit, Resolved};
 use lowtide_packages::dockerfile::bases::Via;
 use lowtide_packages::dockerfile::parse::{Dockerfile, parse};
 use lowtide_packages::dockerfile::platform;
+use std::sync::Arc;
 
 /// # Errors
-/// As git, the registries or the Dockerfile fail.
+/// As git, the repository's own file, the registries or the Dockerfile fail.
 pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
     let app = &context.run.app;
     let commit = context.bot.git.resolve(app.source()).await.map_err(|e| e.failure())?;
     context.line(&format!("commit {} {}", commit.short(), commit.subject));
+    let Some(file) = &app.repository_file else {
+        return of_commit(context, commit, None).await;
+    };
+    let own = own_settings(context, app, file, &commit).await?;
+    // What follows looks at the app as its commit wants it.
+    let mut run = context.run.clone();
+    run.app = run.app.with(own.clone());
+    let context = StageContext {
+        bot: context.bot,
+        fleet: Arc::clone(&context.fleet),
+        run: &run,
+        attempt: context.attempt,
+        cancel: context.cancel,
+    };
+    of_commit(&context, commit, Some(Box::new(own))).await
+}
+
+/// What the repository's file says at this commit. Without one, what the fleet's configuration says: an earlier commit of this run may have
+/// had one.
+async fn own_settings(
+    context: &StageContext<'_>,
+    app: &App,
+    file: &RepositoryFile,
+    commit: &Commit,
+) -> Result<OwnSettings, Failure> {
+    let read = context.bot.git.read_file(app.source(), &commit.id, &file.path).await;
+    let text = read.map_err(|e| e.failure())?;
+    let found = if text.is_some() {
+        "sets how it is built and tested"
+    } else {
+        "is not there"
+    };
+    context.line(&format!("{} {found}", file.path));
+    let text = text.unwrap_or_else(|| repository_file::NOTHING.to_vec());
+    let (app, file) = (app.clone(), file.clone());
+    aside(move || repository_file::own_settings(&app, &file, &text).map_err(|problems| refused(&file.path, &problems)))
+        .await
+}
+
+fn refused(path: &str, problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(|problem| diagnostic::line(path, problem)).collect();
+    let detail = match lines.as_slice() {
+        [] | [_] => lines.join(""),
+        [first, rest @ ..] => format!(
+            "{first} (and {})",
+            words::counted(rest.len(), "more problem", "more problems")
+        ),
+    };
+    Failure::new(FailureKind::RepositoryFileRefused, detail).with_excerpt(lines)
+}
+
+async fn of_commit(
+    context: &StageContext<'_>,
+    commit: Commit,
+    own: Option<Box<OwnSettings>>,
+) -> Result<Resolved, Failure> {
+    let app = &context.run.app;
     let (dockerfile, _) = dockerfile(context, app.source(), &commit).await?;
     let version = context
         .fleet
@@ -67,6 +129,7 @@ pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
     let assessment = assess::assess(context, &dockerfile, &platform, inputs).await?;
     Ok(Resolved {
         commit,
+        own,
         bases,
         frontend,
         platform,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 #[must_use]
 pub enum Performed {
-    Ended(Outcome),
+    Ended(Box<Outcome>),
     /// An operator cancelled; the stage has cleaned up after itself.
     Cancelled,
     /// The process shuts down; what was begun is swept at the next start.
@@ -83,8 +83,8 @@ pub async fn perform(
         }
     };
     match outcome {
-        Ok(outcome) => Performed::Ended(outcome),
-        Err(Stop::Failed(failure)) => Performed::Ended(Outcome::Failed(failure)),
+        Ok(outcome) => Performed::Ended(Box::new(outcome)),
+        Err(Stop::Failed(failure)) => Performed::Ended(Box::new(Outcome::Failed(failure))),
         Err(Stop::Cancelled) => Performed::Cancelled,
     }
 }

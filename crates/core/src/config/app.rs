@@ -98,6 +98,7 @@ impl Check<'_> {
             rollout: Vec::new(),
             github_repo,
             halt: self.halt(scope, &raw.halt.clone().unwrap_or_default()),
+            repository_file: self.repository_file(scope, raw).map(Box::new),
         };
         self.window_of_app(scope, raw);
         self.duration(scope, "bake", raw.bake.as_ref(), defaults::BAKE);
@@ -130,7 +131,7 @@ impl Check<'_> {
         secrets
     }
 
-    fn build(&mut self, scope: &Scope, raw: &raw::Build) -> BuildPolicy {
+    pub(super) fn build(&mut self, scope: &Scope, raw: &raw::Build) -> BuildPolicy {
         let at = |key: &str| Route::keys("build").key(key);
         for name in raw
             .args

@@ -2,8 +2,8 @@
 //! keys exclude each other, a choice made above hides the one below.
 
 use super::raw::{
-    App, Build, BuildLimits, ContainerLimits, Defaults, Halt, Nightly, Profile, Publish, Sidecar, Source, Test,
-    TestCompose, Tester,
+    App, Build, BuildLimits, ContainerLimits, Defaults, Halt, Nightly, OwnFile, Profile, Publish, RepositoryFile,
+    Sidecar, Source, Test, TestCompose, Tester,
 };
 use crate::yaml::raw as shared;
 use crate::yaml::raw::{Command, Http, Ready, Secret, Text, TextOrSecret, Window};
@@ -117,10 +117,12 @@ laid_over! {
     Publish { image, tag, channels }
     Nightly { between }
     Halt { require, probation, tests }
+    RepositoryFile { path, allow }
+    OwnFile { version, build, env, test, ready }
     Window { days, from, to, r#for, zone, deny, blackouts, freeze, cutoff, overrun, max_wait, max_wait_security, escalate }
         @one_of to, r#for;
     App { timezone, mode, profile, github, rollout, maintainers, source, build, env, test, ready, publish, nightly, cron,
-          schedule, window, bake, halt }
+          schedule, window, bake, halt, repository_file }
         @one_of nightly, cron, schedule;
 }
 impl Over for super::raw::AppGithub {
@@ -148,6 +150,7 @@ macro_rules! as_app {
                     window: layer.window,
                     bake: layer.bake,
                     halt: layer.halt,
+                    repository_file: layer.repository_file,
                     ..App::default()
                 }
             }

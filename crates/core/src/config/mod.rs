@@ -16,6 +16,7 @@ mod publish;
 pub mod raw;
 mod registries;
 mod remote;
+pub mod repository_file;
 mod shape;
 mod steps;
 mod target;

@@ -43,6 +43,8 @@ macro_rules! settings {
             bake: Option<Text>,
             /// What lifts the halt after a rollout that was rolled back or got stuck.
             halt: Option<Halt>,
+            /// The file in the app's repository by which its maintainers set how it is built and tested.
+            repository_file: Option<RepositoryFile>,
         })*}
     };
 }
@@ -315,6 +317,25 @@ raw! {
         /// The tag that always points at the channel's release; its name, if not given.
         tag: Option<Text>,
     }
+    RepositoryFile {
+        /// Path inside the repository: `.lowtide.yml`, if not given.
+        path: Option<Text>,
+        /// What it may set: `[build.args, test, ready]`.
+        allow: Option<Vec<Text>>,
+    }
+    /// The file `.lowtide.yml` of a repository: what its maintainers own.
+    OwnFile {
+        /// Version of this format: 1.
+        version: Option<u64>,
+        /// How the image is built.
+        build: Option<Build>,
+        /// What the image needs to start at all, in test and in production mode.
+        env: EnvMap,
+        /// How the image is tested, inside itself.
+        test: Option<Test>,
+        /// How a container proves that it serves, after the test.
+        ready: Option<Ready>,
+    }
     Nightly {
         /// `22:00-02:30`
         between: Option<Text>,
@@ -327,6 +348,12 @@ raw! {
         /// The repository's files that the tests consist of, as globs: a commit that changes one is a countermeasure.
         tests: Option<Vec<Text>>,
     }
+}
+
+/// As [`schema`], of the file `.lowtide.yml` of a repository.
+#[must_use]
+pub fn own_file_schema() -> serde_json::Value {
+    schemars::schema_for!(OwnFile).to_value()
 }
 
 /// The JSON Schema of the configuration (draft 2020-12), for editors.

@@ -92,7 +92,8 @@ pub(super) fn compare(root: &Node, schema: &Value) -> Shape {
             broken: BTreeSet::new(),
         },
     };
-    walk.node(root, schema, "File", root.span);
+    let title = schema["title"].as_str().unwrap_or_default();
+    walk.node(root, schema, title, root.span);
     walk.shape
 }
 

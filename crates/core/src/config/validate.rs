@@ -143,7 +143,7 @@ fn first_reading(
     })
 }
 
-fn disagree(place: Option<(usize, usize)>) -> Problem {
+pub(super) fn disagree(place: Option<(usize, usize)>) -> Problem {
     let (line, column) = place.unwrap_or((1, 1));
     Problem::new(
         "readers-disagree",
@@ -154,7 +154,7 @@ fn disagree(place: Option<(usize, usize)>) -> Problem {
 }
 
 /// Sorted by place. A problem that several apps share through a profile is reported once.
-fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+pub(super) fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
     problems.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
     let surplus = problems.len().saturating_sub(limits::MAX_PROBLEMS);

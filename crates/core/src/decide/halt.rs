@@ -141,6 +141,7 @@ pub fn same_settings(then: &App, now: &App) -> bool {
         rollout,
         github_repo: _,
         halt: _,
+        repository_file,
     } = now;
     then.origin == *origin
         && then.env == *env
@@ -148,6 +149,7 @@ pub fn same_settings(then: &App, now: &App) -> bool {
         && then.ready == *ready
         && then.publish == *publish
         && then.rollout == *rollout
+        && then.repository_file == *repository_file
 }
 
 /// How old the running images are, and how many security fixes they lack.

@@ -208,7 +208,12 @@ impl RunState {
                     at,
                 };
             }
-            (Outcome::Resolved(resolved), Effect::Resolve(_)) => self.resolved = Some(resolved.clone()),
+            (Outcome::Resolved(resolved), Effect::Resolve(_)) => {
+                if let Some(own) = &resolved.own {
+                    self.app = self.app.clone().with((**own).clone());
+                }
+                self.resolved = Some(resolved.clone());
+            }
             (Outcome::Built(built), Effect::Build(build)) => self.build = Some((build, built.clone())),
             (Outcome::Inspected(inspected), Effect::Inspect(_)) => self.inspected = Some(inspected.clone()),
             (Outcome::Bootstrapped(bootstrapped), Effect::Bootstrap(_)) => {

@@ -7,8 +7,8 @@ use lowtide_model::halt::HaltPolicy;
 use lowtide_model::message::Message;
 use lowtide_model::name::{AppName, HostName};
 use lowtide_model::policy::{
-    ArchivePolicy, BuildPolicy, Host, ImageOrigin, Limits, Mode, PublishPolicy, Ready, RegistryAccess, Retention,
-    Schedule, Source, TestPolicy, TestSetup, WebPolicy,
+    ArchivePolicy, BuildPolicy, Host, ImageOrigin, Limits, Mode, OwnSettings, PublishPolicy, Ready, RegistryAccess,
+    Retention, Schedule, Source, TestPolicy, TestSetup, WebPolicy,
 };
 use lowtide_model::secret::{EnvValue, SecretRef, secrets_of};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,20 @@ pub struct App {
     pub github_repo: Option<String>,
     #[serde(default)]
     pub halt: HaltPolicy,
+    /// `None`: no file of the repository is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_file: Option<Box<RepositoryFile>>,
+}
+
+/// The file in the app's repository by which its maintainers set how it is built and tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RepositoryFile {
+    /// Inside the repository.
+    pub path: String,
+    /// Keys that the file may set, with what is inside them.
+    pub allow: Vec<String>,
+    /// What the fleet's configuration says of the same, as it is written there: the file is laid over it.
+    pub below: serde_json::Value,
 }
 
 impl App {
@@ -66,6 +80,25 @@ impl App {
     pub fn build(&self) -> &BuildPolicy {
         let ImageOrigin::Built { build, .. } = &self.origin;
         build
+    }
+
+    /// The app with what its own repository's file sets.
+    #[must_use]
+    pub fn with(self, own: OwnSettings) -> Self {
+        let OwnSettings {
+            build,
+            env,
+            tests,
+            ready,
+        } = own;
+        let ImageOrigin::Built { source, .. } = self.origin;
+        Self {
+            origin: ImageOrigin::Built { source, build },
+            env,
+            tests,
+            ready,
+            ..self
+        }
     }
 
     /// Every set of variables that a container of the app's tests may get, with its place in the configuration.

@@ -44,7 +44,7 @@ raw! {
 /// `auto`: start-first behind a router where nothing bars it, else stop-first. `stop-first`: the old container stops before the
 /// new one starts. `start-first`: both run until the new one serves; refused where something bars it. For Swarm services `auto`
 /// is start-first unless a task holds something alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     Auto,
@@ -54,7 +54,7 @@ pub enum Order {
 
 /// `refuse`: a rollout does not begin over a container that is not healthy. `replace`: it does; going back, the old one has to
 /// run again, not to be healthy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unhealthy {
     Refuse,

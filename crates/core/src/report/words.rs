@@ -107,6 +107,9 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::SourceEmpty => "Push a first commit.",
         K::SourceTooLarge => "Remove large files from the repository, or raise source.max_size.",
         K::SourceHostile => "Remove the named files from the repository.",
+        K::RepositoryFileRefused => {
+            "Correct the named lines; `lowtide check --repo .` in the repository shows the same."
+        }
         K::DockerfileMissing => "Add the Dockerfile, or correct source.dockerfile in the configuration.",
         K::IgnoreInvalid => "Make the .dockerignore a text file with one pattern a line.",
         K::DockerfileInvalid => "Correct the named line of the Dockerfile.",

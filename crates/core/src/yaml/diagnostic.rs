@@ -8,6 +8,6 @@ mod terminal;
 pub use codes::CODES;
 pub use machine::{json, markdown, sarif};
 pub use problem::{Also, Problem, Route, Span, Step};
-pub use terminal::{terminal, warnings};
+pub use terminal::{errors, line, terminal, warnings};
 
 pub(crate) use problem::{Lines, shown};

@@ -2,13 +2,13 @@
 //! JSON Schema that editors show.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A scalar exactly as it is written: `1.10` stays `1.10`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text(pub String);
 
@@ -28,12 +28,13 @@ pub type TextMap = BTreeMap<String, Text>;
 /// Variables of an environment.
 pub type EnvMap = BTreeMap<String, TextOrSecret>;
 /// A program and its arguments: `[sh, -c, "echo hello"]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Command(pub Vec<Text>);
 
 /// A scalar, or where a secret is found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
 pub enum TextOrSecret {
     Text(Text),
     Secret(Secret),
@@ -115,7 +116,7 @@ impl JsonSchema for TextOrSecret {
 macro_rules! raw {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
     )*};
@@ -207,7 +208,7 @@ raw! {
 }
 
 /// `finish`: the other units too. `suspend`: they wait for the next opening, once. `revert`: what was done is rolled back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverrunWord {
     Finish,
@@ -216,7 +217,7 @@ pub enum OverrunWord {
 }
 
 /// `notify`: its people are notified. `start`: and the best opening of the next days is taken even if it is too short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EscalateWord {
     Notify,

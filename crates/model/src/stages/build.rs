@@ -6,7 +6,7 @@ use crate::image::ImageId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Build {
     pub resolved: Box<Resolved>,
     /// Local name the candidate gets, `lowtide/<app>:<tag>`.

@@ -2,15 +2,19 @@
 
 use crate::freshness::RebuildAssessment;
 use crate::image::{ManifestDigest, Platform, Reference, ServedDigest};
+use crate::policy::OwnSettings;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolve {}
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
     pub commit: Commit,
+    /// What the repository's own file sets, where it has one that is read: in force from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Box<OwnSettings>>,
     /// Every external FROM and COPY --from of the Dockerfile.
     pub bases: Vec<Base>,
     /// The image of `# syntax=`, which reads the Dockerfile.

@@ -394,6 +394,7 @@ fn resolved(moved_sidecars: Vec<String>) -> lowtide_model::stages::resolve::Reso
     use lowtide_model::freshness::RebuildAssessment;
     use lowtide_model::stages::resolve::{Commit, Resolved};
     Resolved {
+        own: None,
         commit: Commit {
             id: "e".repeat(40),
             subject: "s".to_owned(),

@@ -102,6 +102,7 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
         rollout: Vec::new(),
         github_repo: None,
         halt: lowtide_model::halt::HaltPolicy::default(),
+        repository_file: None,
     }
 }
 
@@ -165,6 +166,7 @@ impl Trial {
         }
         match effect {
             Effect::Resolve(_) => Outcome::Resolved(Resolved {
+                own: None,
                 commit: Commit {
                     id: "c".repeat(40),
                     subject: "s".to_owned(),

@@ -61,6 +61,7 @@ pub(crate) fn app(name: &str, schedule: Schedule, zone: &str) -> App {
         rollout: vec![],
         github_repo: None,
         halt: lowtide_model::halt::HaltPolicy::default(),
+        repository_file: None,
     }
 }
 

@@ -44,7 +44,7 @@ raw! {
 
 /// `full`: devices, runtime, security options and ulimits that a container was given, and the sources of its bind mounts, are
 /// tried with a throw-away container before anything is touched. `create`: they are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preflight {
     Full,

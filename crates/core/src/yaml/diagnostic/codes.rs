@@ -40,6 +40,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("not-for-commands", "a key of containers on a target that is a command"),
     ("not-for-containers", "a key of commands on a container"),
     ("not-for-self", "a key of containers on lowtide's own"),
+    ("not-for-repositories", "a key of the fleet in the file of a repository"),
     (
         "not-for-rollouts",
         "a check of readiness that a running container cannot meet",

@@ -18,6 +18,31 @@ pub fn terminal(file: &str, text: &str, problems: &[Problem]) -> String {
     )
 }
 
+/// As [`terminal`], of a file that is no configuration.
+#[must_use]
+pub fn errors(file: &str, text: &str, problems: &[Problem]) -> String {
+    let plural = if problems.len() == 1 { "" } else { "s" };
+    format!(
+        "{}{file}: {} problem{plural}.\n",
+        rendered(file, text, problems, Severity::Error),
+        problems.len()
+    )
+}
+
+/// A problem in one line, as compilers write it: file, line, column (from 1), and what is wrong.
+#[must_use]
+pub fn line(file: &str, problem: &Problem) -> String {
+    let hint = problem
+        .hint
+        .as_ref()
+        .map(|hint| format!("; {hint}"))
+        .unwrap_or_default();
+    format!(
+        "{file}:{}:{}: {}{hint}",
+        problem.span.line, problem.span.column, problem.message
+    )
+}
+
 /// All warnings with their lines, and a last line that counts them.
 #[must_use]
 pub fn warnings(file: &str, text: &str, warnings: &[Problem]) -> String {
