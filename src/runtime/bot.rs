@@ -18,6 +18,7 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
 use crate::clients::registry::connect::{Registry, Timeouts};
+use crate::clients::registry::quotas::Quotas;
 use crate::store::archives::ArchiveCache;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -54,6 +55,8 @@ pub struct Bot {
     /// What this process has committed, for monitoring.
     pub counters: Arc<Counters>,
     pub bases: Bases,
+    /// What registries said of their limits, whichever revision asked.
+    pub quotas: Arc<Quotas>,
     /// Tables of layers that were read before.
     pub tables: Tables,
     /// State directory: database, mirrors, layer tables, logs, work trees.
@@ -122,6 +125,11 @@ impl InForce {
         })
     }
 
+    fn sharing(mut self, quotas: &Arc<Quotas>) -> Self {
+        self.registry = self.registry.with_quotas(Arc::clone(quotas));
+        self
+    }
+
     /// # Errors
     /// `EngineUnreachable` when its socket is not there; `Invariant` for a host that is not configured.
     pub fn engine(&self, host: &HostName) -> Result<&Engine, Failure> {
@@ -171,6 +179,7 @@ impl Bot {
                 "the clock was ahead once: times in the future count as now"
             );
         }
+        let quotas = Arc::default();
         let folded = store.fold_apps(|events| Arc::new(app_state::fold(events))).await?;
         Ok(Self {
             git: Git::new(state.join("mirrors")),
@@ -194,7 +203,8 @@ impl Bot {
             run_slots: Arc::default(),
             rollout_slots: Arc::default(),
             waiting: Mutex::default(),
-            fleet: RwLock::new(Arc::new(in_force)),
+            fleet: RwLock::new(Arc::new(in_force.sharing(&quotas))),
+            quotas,
             app_states: Mutex::new(folded.into_iter().collect()),
             changes: AtomicU64::new(0),
             bases_changes: AtomicU64::new(0),
@@ -209,6 +219,7 @@ impl Bot {
 
     /// Swaps the fleet whole.
     pub fn put_in_force(&self, in_force: InForce) {
+        let in_force = in_force.sharing(&self.quotas);
         *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         self.changed();
         self.rollout_slots.look_again();

@@ -293,6 +293,9 @@ fn the_dashboard_imports_as_it_is() {
     }
 }
 
+/// They begin with a registry's first answer about its limit, and none answers here.
+const OF_REGISTRIES: [&str; 2] = ["lowtide_registry_busy", "lowtide_registry_requests_remaining"];
+
 #[tokio::test]
 async fn dashboard_rules_and_documentation_name_metrics_of_the_page() {
     let house = House::new().await;
@@ -313,6 +316,7 @@ async fn dashboard_rules_and_documentation_name_metrics_of_the_page() {
         let unknown: Vec<String> = named(&read(text))
             .into_iter()
             .filter(|name| !families.contains(name) && !series.contains(name))
+            .filter(|name| !OF_REGISTRIES.contains(&name.as_str()))
             .collect();
         assert!(unknown.is_empty(), "{text} names what the page has not: {unknown:?}");
     }

@@ -3,6 +3,7 @@
 
 mod fakes;
 mod layers;
+mod limits;
 mod reading;
 mod tokens;
 mod writing;

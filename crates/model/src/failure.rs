@@ -5,6 +5,7 @@ use crate::hide::masked;
 use crate::name::RunId;
 use crate::secret::Secret;
 use crate::window::Closing;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -74,6 +75,8 @@ failure_kinds! {
     RegistryUnreachable = "the registry does not answer", Infra;
     RegistryDenied = "the registry refuses our credentials", Operator;
     RegistryRefused = "the registry refused a request", Infra;
+    /// 429: too many requests of ours. Says nothing of what was requested.
+    RegistryBusy = "the registry's request limit is reached", Infra;
     /// A builder asks for one credential per registry.
     CredentialConflict = "one build needs two credentials of one registry", Operator;
     // build
@@ -177,6 +180,9 @@ pub struct Failure {
     /// The last lines that show it (log tail, failing test names); at most [`Failure::EXCERPT_LINES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excerpt: Vec<String>,
+    /// When the other side takes requests again, if it said so: an attempt before that is in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
 }
 
 impl Failure {
@@ -189,7 +195,14 @@ impl Failure {
             kind,
             detail: detail.into(),
             excerpt: Vec::new(),
+            not_before: None,
         }
+    }
+    /// The same failure of something that may be tried again at this time.
+    #[must_use]
+    pub fn not_before(mut self, time: Timestamp) -> Self {
+        self.not_before = Some(time);
+        self
     }
     /// An error of the machine that lowtide runs on: a file, memory, a descriptor, a process. An I/O error without an
     /// OS error number was made by code, and counts as a broken invariant of ours.
@@ -213,6 +226,7 @@ impl Failure {
             kind: self.kind,
             detail: masked(&self.detail, secrets),
             excerpt: self.excerpt.iter().map(|line| masked(line, secrets)).collect(),
+            not_before: self.not_before,
         }
     }
     #[must_use]

@@ -50,7 +50,10 @@ impl EngineError {
         match self {
             EngineError::Unreachable { .. } | EngineError::Denied { .. } | EngineError::Timeout { .. } => true,
             EngineError::Refused { status, .. } => *status >= 500,
-            EngineError::Failed { message, .. } => registry_kind(message) == Some(FailureKind::RegistryUnreachable),
+            EngineError::Failed { message, .. } => matches!(
+                registry_kind(message),
+                Some(FailureKind::RegistryUnreachable | FailureKind::RegistryBusy)
+            ),
             EngineError::NotFound { .. } | EngineError::Conflict { .. } | EngineError::Unreadable { .. } => false,
         }
     }
@@ -215,7 +218,9 @@ pub fn cannot_execute(message: &str, program: &str) -> bool {
 pub(super) fn registry_kind(message: &str) -> Option<FailureKind> {
     let text = message.to_ascii_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    if has(&[
+    if has(&["too many requests", "toomanyrequests"]) {
+        Some(FailureKind::RegistryBusy)
+    } else if has(&[
         "unauthorized",
         "authorization failed",
         "authentication required",
@@ -254,8 +259,6 @@ pub(super) fn registry_kind(message: &str) -> Option<FailureKind> {
         "502 bad gateway",
         "503 service unavailable",
         "504 gateway",
-        "too many requests",
-        "toomanyrequests",
     ]) {
         Some(FailureKind::RegistryUnreachable)
     } else {
@@ -293,8 +296,8 @@ mod tests {
                 Some(FailureKind::RegistryUnreachable),
             ),
             (
-                "toomanyrequests: You have reached your pull rate limit",
-                Some(FailureKind::RegistryUnreachable),
+                "toomanyrequests: You have reached your unauthenticated pull rate limit.",
+                Some(FailureKind::RegistryBusy),
             ),
             ("something nobody has seen", None),
         ] {

@@ -2,6 +2,7 @@
 
 use super::error::RegistryError;
 use super::login::{self, Action, Granted};
+use super::quotas::{Account, Quotas};
 use crate::clients::credentials::{Credential, Credentials, Found, Origin};
 use crate::clients::tls;
 use lowtide_model::image::{Reference, Repository, ServedDigest};
@@ -12,7 +13,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::token_cache::{RegistryToken, RegistryTokenType};
 use oci_client::{Client, RegistryOperation};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long a registry may take.
@@ -44,6 +45,7 @@ pub struct Registry {
     plain: OnceLock<Client>,
     tls: OnceLock<Client>,
     http: reqwest::Client,
+    quotas: Arc<Quotas>,
 }
 
 /// The result of a login check.
@@ -66,6 +68,11 @@ pub(super) struct Session<'a> {
     host: String,
     path: String,
     limit: Duration,
+    pub(super) http: &'a reqwest::Client,
+    /// `https://host/v2/`
+    pub(super) base: String,
+    pub(super) granted: Granted,
+    pub(super) account: Account,
     /// Where the credential was found.
     origin: Option<Origin>,
 }
@@ -91,7 +98,15 @@ impl Registry {
             registries,
             credentials,
             timeouts,
+            quotas: Arc::default(),
         })
+    }
+
+    /// Shares what is known of the registries' limits with other clients.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Arc<Quotas>) -> Self {
+        self.quotas = quotas;
+        self
     }
 
     /// Logs in with the credential for `name`, a repository or registry or something between them, changing nothing there.
@@ -101,7 +116,8 @@ impl Registry {
     pub async fn check_login(&self, name: &str) -> Result<Login, RegistryError> {
         let (credential, origin) = apart(self.credentials.lookup(name).await?);
         let registry = name.split('/').next().unwrap_or_default();
-        let door = self.door(registry, None);
+        let account = self.quotas.account(registry, credential.as_ref());
+        let door = self.door(registry, None, &account);
         let granted = self.in_time(registry, door.login(credential.as_ref(), &[])).await;
         match granted.map_err(|e| e.sent_with(origin.as_ref()))? {
             Granted::Free => Ok(Login::NotRequired),
@@ -139,7 +155,8 @@ impl Registry {
         let mut scopes = vec![action.scope(&repository.path)];
         scopes.extend(source.map(|s| Action::Pull.scope(&s.path)));
         let (credential, origin) = apart(found);
-        let door = self.door(&repository.registry, Some(repository));
+        let account = self.quotas.account(&repository.registry, credential.as_ref());
+        let door = self.door(&repository.registry, Some(repository), &account);
         let login = door.login(credential.as_ref(), &scopes);
         let granted = self.in_time(&repository.registry, login).await;
         let granted = granted.map_err(|e| e.sent_with(origin.as_ref()))?;
@@ -149,9 +166,13 @@ impl Registry {
             host: api_host(&repository.registry).to_owned(),
             path: repository.path.clone(),
             limit: self.timeouts.response,
+            http: &self.http,
+            base: self.base(&repository.registry),
+            granted,
+            account,
             origin,
         };
-        session.admit(granted, action).await;
+        session.admit(action).await;
         Ok(session)
     }
 
@@ -187,13 +208,19 @@ impl Registry {
         done.unwrap_or_else(|_| Err(timeout(registry, "the login", limit)))
     }
 
-    fn door<'a>(&'a self, registry: &'a str, repository: Option<&'a Repository>) -> login::Door<'a> {
+    fn door<'a>(
+        &'a self,
+        registry: &'a str,
+        repository: Option<&'a Repository>,
+        account: &'a Account,
+    ) -> login::Door<'a> {
         login::Door {
             http: &self.http,
             registry,
             repository,
             base: self.base(registry),
             plain: self.is_plain(registry),
+            account,
         }
     }
 
@@ -211,13 +238,15 @@ const USER_AGENT: &str = concat!("lowtide/", env!("CARGO_PKG_VERSION"));
 
 impl Session<'_> {
     /// The client keeps one token per repository and operation; each session puts its own in place.
-    async fn admit(&self, granted: Granted, action: Action) {
+    async fn admit(&self, action: Action) {
         self.client
             .store_auth_if_needed(&self.host, &RegistryAuth::Anonymous)
             .await;
-        let token = match granted {
+        let token = match &self.granted {
             Granted::Free => return,
-            Granted::Basic { username, password } => RegistryTokenType::Basic(username, password.expose().to_owned()),
+            Granted::Basic { username, password } => {
+                RegistryTokenType::Basic(username.clone(), password.expose().to_owned())
+            }
             Granted::Bearer(token) => RegistryTokenType::Bearer(RegistryToken::Token {
                 token: token.expose().to_owned(),
             }),
@@ -248,6 +277,15 @@ impl Session<'_> {
         }
     }
 
+    /// The error, classified, of a call that was answered.
+    pub(super) fn failed(&self, what: &str, error: OciDistributionError) -> RegistryError {
+        let error = RegistryError::from_oci(&self.registry, what, error);
+        if matches!(error, RegistryError::Refused { status: 429, .. }) {
+            return self.account.refused();
+        }
+        error.sent_with(self.origin.as_ref())
+    }
+
     /// One call within the response's limit, its error classified.
     pub(super) async fn call<T>(
         &self,
@@ -273,10 +311,9 @@ impl Session<'_> {
         what: &str,
         call: impl Future<Output = Result<T, OciDistributionError>>,
     ) -> Result<T, RegistryError> {
+        self.account.admit()?;
         match tokio::time::timeout(limit, call).await {
-            Ok(done) => {
-                done.map_err(|e| RegistryError::from_oci(&self.registry, what, e).sent_with(self.origin.as_ref()))
-            }
+            Ok(done) => done.map_err(|e| self.failed(what, e)),
             Err(_) => Err(timeout(&self.registry, what, limit)),
         }
     }

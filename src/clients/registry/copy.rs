@@ -159,7 +159,10 @@ impl Copying<'_> {
                 .await
             {
                 Ok(()) => return Ok(()),
-                Err(e @ (RegistryError::Unreachable { .. } | RegistryError::Timeout { .. })) => return Err(e),
+                Err(
+                    e
+                    @ (RegistryError::Unreachable { .. } | RegistryError::Timeout { .. } | RegistryError::Busy { .. }),
+                ) => return Err(e),
                 // 202 and other answers mean that this registry, or our rights there, allow no mount.
                 Err(e) => tracing::debug!(registry = self.to.registry, blob = digest, error = %e, "no mount, sending"),
             }

@@ -2,6 +2,7 @@
 
 use crate::clients::credentials::{CredentialError, Origin};
 use crate::clients::http::Root;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use lowtide_model::failure::{Failure, FailureKind};
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub enum RegistryError {
         what: String,
         limit: Duration,
     },
+    /// It answers 429, or did so and named a time that has not come yet: then it was sent nothing.
+    #[error("the registry {registry} takes no more requests from us before {} UTC", minute(*.until))]
+    Busy { registry: String, until: Timestamp },
     /// 401 or 403. Docker Hub and others answer so, too, for what does not exist.
     #[error("the registry {registry} denies {what}{}", shown(.credential.as_ref()))]
     Denied {
@@ -77,8 +81,8 @@ impl RegistryError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            RegistryError::Unreachable { .. } | RegistryError::Timeout { .. } => true,
-            RegistryError::Refused { status, .. } => *status >= 500 || *status == 429,
+            RegistryError::Unreachable { .. } | RegistryError::Timeout { .. } | RegistryError::Busy { .. } => true,
+            RegistryError::Refused { status, .. } => *status >= 500,
             RegistryError::Denied { .. }
             | RegistryError::Missing { .. }
             | RegistryError::TagTaken { .. }
@@ -94,6 +98,9 @@ impl RegistryError {
     pub fn failure(&self) -> Failure {
         let kind = match self {
             RegistryError::Unreachable { .. } | RegistryError::Timeout { .. } => FailureKind::RegistryUnreachable,
+            RegistryError::Busy { until, .. } => {
+                return Failure::new(FailureKind::RegistryBusy, self.to_string()).not_before(*until);
+            }
             RegistryError::Denied { .. } => FailureKind::RegistryDenied,
             RegistryError::Missing { .. } | RegistryError::NoPlatform { .. } => FailureKind::BaseMissing,
             RegistryError::TagTaken { .. } => FailureKind::TagTaken,
@@ -190,6 +197,12 @@ impl RegistryError {
     }
 }
 
+/// Rounded up: nobody should come too early.
+fn minute(time: Timestamp) -> String {
+    let up = TimestampRound::new().smallest(Unit::Minute).mode(RoundMode::Ceil);
+    time.round(up).unwrap_or(time).strftime("%H:%M").to_string()
+}
+
 fn shown(credential: Option<&Origin>) -> String {
     credential.map_or_else(
         || " without a credential".to_owned(),
@@ -224,6 +237,21 @@ fn status_of(code: &OciErrorCode) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lowtide_model::failure::Fault;
+
+    #[test]
+    fn a_busy_registry_is_its_own_fault_and_names_its_time() {
+        let busy = |until: &str| RegistryError::Busy {
+            registry: "docker.io".to_owned(),
+            until: until.parse().unwrap(),
+        };
+        let error = busy("2026-11-06T02:30:01Z");
+        insta::assert_snapshot!(error.failure(), @"the registry's request limit is reached: the registry docker.io takes no more requests from us before 02:31 UTC");
+        let failure = error.failure();
+        assert_eq!((failure.fault(), error.retryable()), (Fault::Infra, true));
+        assert_eq!(failure.not_before, "2026-11-06T02:30:01Z".parse().ok());
+        insta::assert_snapshot!(busy("2026-11-06T23:59:59.5Z"), @"the registry docker.io takes no more requests from us before 00:00 UTC");
+    }
 
     #[test]
     fn statuses_become_kinds() {
@@ -234,7 +262,6 @@ mod tests {
         assert_eq!(kind(401), (FailureKind::RegistryDenied, false));
         assert_eq!(kind(403), (FailureKind::RegistryDenied, false));
         assert_eq!(kind(404), (FailureKind::BaseMissing, false));
-        assert_eq!(kind(429), (FailureKind::RegistryRefused, true));
         assert_eq!(kind(503), (FailureKind::RegistryRefused, true));
         assert_eq!(kind(400), (FailureKind::RegistryRefused, false));
     }

@@ -3,11 +3,12 @@
 //! for one repository at a time, knows no identity tokens, and would send a password to any realm.
 
 use super::error::RegistryError;
+use super::quotas::Account;
 use crate::clients::credentials::Credential;
 use lowtide_model::image::Repository;
 use lowtide_model::secret::Secret;
 use reqwest::header::WWW_AUTHENTICATE;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -45,6 +46,7 @@ pub(super) struct Door<'a> {
     /// `https://host/v2/`
     pub(super) base: String,
     pub(super) plain: bool,
+    pub(super) account: &'a Account,
 }
 
 const WHAT: &str = "the login";
@@ -58,7 +60,7 @@ impl Door<'_> {
         if let Some(Credential::RegistryToken(token)) = credential {
             return Ok(Granted::Bearer(token.clone()));
         }
-        let response = self.http.get(&self.base).send().await.map_err(|e| self.sent(e))?;
+        let response = self.send(self.http.get(&self.base)).await?;
         let status = response.status().as_u16();
         let mut challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
         match status {
@@ -85,7 +87,7 @@ impl Door<'_> {
     /// Is the password right? Basic authentication has no other way to tell than to use it.
     pub(super) async fn verify(&self, username: &str, password: &Secret) -> Result<(), RegistryError> {
         let request = self.http.get(&self.base).basic_auth(username, Some(password.expose()));
-        let response = request.send().await.map_err(|e| self.sent(e))?;
+        let response = self.send(request).await?;
         match response.status().as_u16() {
             200..300 => Ok(()),
             status => Err(RegistryError::status(self.registry, WHAT, status, "")),
@@ -139,7 +141,7 @@ impl Door<'_> {
                 }
             }
         };
-        let response = request.send().await.map_err(|e| self.sent(e))?;
+        let response = self.send(request).await?;
         match response.status().as_u16() {
             200 => self.granted(response).await,
             // Token servers say 400 or 404 to a credential they do not know.
@@ -169,6 +171,14 @@ impl Door<'_> {
             Some(token) => Ok(Granted::Bearer(Secret::new(token))),
             None => Err(self.unreadable("there is no token in it")),
         }
+    }
+
+    /// To the registry or its token server: a limit of either is the registry's.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
+        self.account.admit()?;
+        let response = request.send().await.map_err(|e| self.sent(e))?;
+        self.account.hear_refusal(&response)?;
+        Ok(response)
     }
 
     fn sent(&self, error: reqwest::Error) -> RegistryError {

@@ -6,4 +6,7 @@ pub mod error;
 pub mod layers;
 mod login;
 mod manifest;
+mod quota;
+pub mod quotas;
 mod read;
+mod request;

@@ -2,10 +2,9 @@
 
 use super::connect::{Registry, Session};
 use super::error::RegistryError;
-use super::manifest::{ACCEPTED, Manifest, choose};
+use super::manifest::{Manifest, choose};
 use lowtide_model::image::{ImageId, ManifestDigest, Platform, Reference, Repository, ServedDigest};
 use lowtide_model::stages::resolve::BasePin;
-use oci_client::secrets::RegistryAuth;
 
 impl Registry {
     /// What `reference` stands for now: the digest it is served under, and our platform's manifest. Always
@@ -82,12 +81,7 @@ impl Session<'_> {
         what: &str,
         reference: &oci_client::Reference,
     ) -> Result<(ServedDigest, Manifest, bytes::Bytes), RegistryError> {
-        let anonymous = RegistryAuth::Anonymous;
-        let get = self.client.pull_manifest_raw(reference, &anonymous, ACCEPTED);
-        let (bytes, digest) = self.call(what, get).await?;
-        let digest = digest
-            .parse()
-            .map_err(|_| self.unreadable(what, format!("{digest} is not a digest")))?;
+        let (digest, bytes) = self.get_manifest(what, reference).await?;
         let manifest = Manifest::parse(&bytes).map_err(|why| self.unreadable(what, why))?;
         Ok((digest, manifest, bytes))
     }
@@ -97,15 +91,8 @@ impl Session<'_> {
         what: &str,
         reference: &oci_client::Reference,
     ) -> Result<Option<ServedDigest>, RegistryError> {
-        let anonymous = RegistryAuth::Anonymous;
-        match self
-            .call(what, self.client.fetch_manifest_digest(reference, &anonymous))
-            .await
-        {
-            Ok(digest) => match digest.parse() {
-                Ok(digest) => Ok(Some(digest)),
-                Err(_) => Err(self.unreadable(what, format!("{digest} is not a digest"))),
-            },
+        match self.head_manifest(what, reference).await {
+            Ok(digest) => Ok(Some(digest)),
             Err(RegistryError::Missing { .. }) => Ok(None),
             Err(e) => Err(e),
         }

@@ -1,5 +1,6 @@
 //! The state of the fleet as it is now. It is computed anew for each page, so an app that is gone leaves nothing behind.
 
+use crate::clients::registry::quotas::RegistryQuota;
 use crate::runtime::fleet_status::{AppStatus, FleetStatus};
 use crate::store::overview::Ended;
 use jiff::Timestamp;
@@ -20,6 +21,8 @@ pub(super) struct Gauges {
     pub(super) fleet_status: FleetStatus,
     pub(super) ended: Vec<Ended>,
     pub(super) hosts: Vec<HostName>,
+    /// Those that limited us.
+    pub(super) registries: BTreeMap<String, RegistryQuota>,
     pub(super) term: i64,
     /// Bytes.
     pub(super) database: u64,
@@ -131,6 +134,25 @@ impl Gauges {
         )
     }
 
+    fn registries(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.each(
+            "registry_busy",
+            "1: the registry's request limit is reached, and it gets no requests of an account for now.",
+            self.registries
+                .iter()
+                .map(|(registry, quota)| ([("registry", registry.as_str())], u32::from(quota.held))),
+        )?;
+        let remaining = self.registries.iter().filter_map(|(registry, quota)| {
+            let labels = [("registry", registry.as_str())];
+            Some((labels, quota.remaining?))
+        });
+        page.each(
+            "registry_requests_remaining",
+            "Requests that the registry still takes, by its last answer; of several accounts there, the fewest.",
+            remaining,
+        )
+    }
+
     fn of_apps(&self, page: &mut Page<'_>) -> fmt::Result {
         page.each(
             "app_halted",
@@ -227,6 +249,7 @@ impl Collector for Gauges {
         let mut page = Page(encoder);
         self.whole(&mut page)?;
         self.around(&mut page)?;
+        self.registries(&mut page)?;
         self.of_apps(&mut page)?;
         self.outstanding(&mut page)
     }

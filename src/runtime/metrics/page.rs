@@ -2,6 +2,7 @@
 
 use super::counters::Counters;
 use super::gauges::Gauges;
+use crate::clients::clock;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
 use crate::runtime::fleet_status;
@@ -61,10 +62,12 @@ pub async fn text(bot: &Bot, format: Format) -> Result<String, StoreError> {
     let fleet_status = fleet_status::of_bot(bot).await?;
     let ended = bot.store.ended_runs().await?;
     let hosts = bot.in_force().fleet.hosts.keys().cloned().collect();
+    let registries = bot.quotas.all(clock::now());
     let (term, database, state) = (bot.store.term(), bot.store.size(), bot.state.clone());
     let counters = Arc::clone(&bot.counters);
     let page = run_blocking(move || {
         let gauges = Gauges {
+            registries,
             fleet_status,
             ended,
             hosts,

@@ -1,6 +1,7 @@
 use super::counters::Counters;
 use super::gauges::Gauges;
 use super::page::{Format, written};
+use crate::clients::registry::quotas::RegistryQuota;
 use crate::runtime::fleet_status;
 use crate::store::outbox::Delivery;
 use crate::store::overview::Ended;
@@ -23,7 +24,7 @@ use lowtide_model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide_model::stages::resolve::Resolve;
 use lowtide_model::trouble::{NoEngine, Trouble};
 use prometheus_client::registry::Registry;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use ulid::Ulid;
 
@@ -331,6 +332,10 @@ fn the_words_of_labels_are_those_of_the_journal() {
     assert_eq!(spelled, RolloutConclusion::WORDS);
 }
 
+fn quota(held: bool, remaining: Option<u64>) -> RegistryQuota {
+    RegistryQuota { held, remaining }
+}
+
 fn gauges(fleet: &Fleet) -> Gauges {
     let mut fleet_status = fleet_status::untouched(fleet, true, at(0));
     fleet_status.notices = 3;
@@ -361,6 +366,10 @@ fn gauges(fleet: &Fleet) -> Gauges {
             ended("gone", "released", 60),
         ],
         hosts: fleet.hosts.keys().cloned().collect(),
+        registries: BTreeMap::from([
+            ("docker.io".to_owned(), quota(true, Some(4))),
+            ("r.example.org:5000".to_owned(), quota(false, None)),
+        ]),
         term: 4,
         database: 4096,
         free: Some(1 << 30),
@@ -426,6 +435,13 @@ fn the_state_of_the_fleet_is_written_as_gauges() {
     # HELP lowtide_engine_unusable 1: the engine does not answer, or may not be used.
     # TYPE lowtide_engine_unusable gauge
     lowtide_engine_unusable{host="local"} 1
+    # HELP lowtide_registry_busy 1: the registry's request limit is reached, and it gets no requests of an account for now.
+    # TYPE lowtide_registry_busy gauge
+    lowtide_registry_busy{registry="docker.io"} 1
+    lowtide_registry_busy{registry="r.example.org:5000"} 0
+    # HELP lowtide_registry_requests_remaining Requests that the registry still takes, by its last answer; of several accounts there, the fewest.
+    # TYPE lowtide_registry_requests_remaining gauge
+    lowtide_registry_requests_remaining{registry="docker.io"} 4
     "#);
 }
 

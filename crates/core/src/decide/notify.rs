@@ -234,6 +234,7 @@ fn shared(kind: FailureKind) -> bool {
     matches!(
         kind,
         FailureKind::RegistryUnreachable
+            | FailureKind::RegistryBusy
             | FailureKind::RegistryDenied
             | FailureKind::EngineUnreachable
             | FailureKind::DiskFull

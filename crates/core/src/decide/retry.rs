@@ -1,7 +1,7 @@
 //! When to try again.
 
-use jiff::SignedDuration;
-use lowtide_model::failure::Fault;
+use jiff::{SignedDuration, Timestamp};
+use lowtide_model::failure::{Failure, Fault};
 
 /// Attempts in all, the first included. With the pauses below they span about an hour and a half: longer than a
 /// registry's or an engine's restart, shorter than a night.
@@ -24,6 +24,15 @@ pub fn after(attempt: u32, fault: Fault, seed: u64) -> Option<SignedDuration> {
         Fault::Infra if attempt < ATTEMPTS => Some(jittered(doubled(attempt, LONGEST), attempt, seed)),
         Fault::Infra | Fault::Repo | Fault::Operator | Fault::Bug => None,
     }
+}
+
+/// When an attempt is repeated that failed at `failed`; `None`: not by itself. The pause begins when the other side takes
+/// requests again, if it said so: what waits for one registry does not ask it all at once.
+#[must_use]
+pub fn due(attempt: u32, failure: &Failure, failed: Timestamp, seed: u64) -> Option<Timestamp> {
+    let pause = after(attempt, failure.fault(), seed)?;
+    let from = failure.not_before.map_or(failed, |named| named.max(failed));
+    Some(from.saturating_add(pause).unwrap_or(Timestamp::MAX))
 }
 
 /// How long a notification waits after the `attempt`-th failed delivery (the first is 1): doubles from 1 min to 24 h.
@@ -57,7 +66,25 @@ fn mixed(seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lowtide_model::failure::FailureKind;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_attempt_waits_for_the_time_that_the_other_side_named() {
+        let failed: Timestamp = "2026-11-06T02:00:00Z".parse().unwrap();
+        let busy = Failure::new(FailureKind::RegistryBusy, "x");
+        let minutes =
+            |attempt, failure: &Failure| Some(due(attempt, failure, failed, 7)?.duration_since(failed).as_mins());
+        let named = |minutes| busy.clone().not_before(failed + SignedDuration::from_mins(minutes));
+        let usual = minutes(4, &busy).unwrap();
+        assert!((6..=9).contains(&usual), "{usual}");
+        assert_eq!(minutes(4, &named(300)), Some(300 + usual));
+        assert_eq!(minutes(4, &named(-300)), Some(usual));
+        assert_eq!(minutes(ATTEMPTS, &named(300)), None);
+        let denied = Failure::new(FailureKind::RegistryDenied, "x").not_before(failed);
+        assert_eq!(minutes(1, &denied), None);
+        assert_eq!(due(4, &named(1), Timestamp::MAX, 7), Some(Timestamp::MAX));
+    }
 
     #[test]
     fn pauses_double_up_to_their_cap() {

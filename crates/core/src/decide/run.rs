@@ -315,14 +315,13 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
             failure,
             at,
         } => {
-            let Some(delay) = retry::after(*attempt, failure.fault(), seed(state.id)) else {
+            let failed = *at;
+            let Some(at) = retry::due(*attempt, failure, failed, seed(state.id)) else {
                 return Next::Finish(Conclusion::Failed {
                     stage: *stage,
                     failure: failure.clone(),
                 });
             };
-            let failed = *at;
-            let at = failed + delay;
             // A failure dated in the future was written by a clock that ran fast: retry now.
             if at > now && failed <= now + SLACK {
                 return Next::WaitUntil {

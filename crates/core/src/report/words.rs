@@ -118,6 +118,9 @@ pub fn advice(kind: FailureKind) -> &'static str {
             "Nothing to do if the image comes back; else change the line # syntax= of the Dockerfile."
         }
         K::RegistryUnreachable => "Nothing to do if the registry comes back: the next run tries again.",
+        K::RegistryBusy => {
+            "Nothing to do: lowtide waits. If it recurs, configure the credential of an account with a higher limit."
+        }
         K::RegistryDenied => "Renew the registry's credential in the configuration, and its rights.",
         K::CredentialConflict => "Give one of the two credentials access to both images, and name it for both.",
         K::BuildFailed => "Correct the named line of the Dockerfile; the last lines of the build are above.",

@@ -27,7 +27,7 @@ const MESSAGE_LIMIT: usize = 1 << 20;
 /// on this host. An image that is there already is not pulled; one without a digest must be there.
 ///
 /// # Errors
-/// `RegistryDenied`, `RegistryUnreachable`, `DiskFull`, `DigestMismatch` when another image arrives.
+/// `RegistryDenied`, `RegistryUnreachable`, `RegistryBusy`, `DiskFull`, `DigestMismatch` when another image arrives.
 pub async fn pull(engine: &Engine, release: &Release, auth: Option<&Credential>) -> Result<ImageId, Failure> {
     let repository = &release.reference.repository;
     let tested = &release.images.first().image;
@@ -129,7 +129,9 @@ fn said(repository: &Repository, message: &[u8]) -> Result<(), Failure> {
 pub(in crate::runtime) fn pull_failure(repository: &Repository, error: &str) -> Failure {
     let lower = error.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
-    let kind = if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
+    let kind = if says(&["toomanyrequests", "too many requests"]) {
+        FailureKind::RegistryBusy
+    } else if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
         FailureKind::RegistryDenied
     } else if says(&["no space left on device"]) {
         FailureKind::DiskFull
@@ -182,6 +184,10 @@ mod tests {
                 FailureKind::DigestMismatch,
             ),
             ("write /x: no space left on device", FailureKind::DiskFull),
+            (
+                "toomanyrequests: You have reached your unauthenticated pull rate limit.",
+                FailureKind::RegistryBusy,
+            ),
             ("dial tcp: connection refused", FailureKind::RegistryUnreachable),
         ] {
             let message = json!({"errorDetail": {"message": error}, "error": error}).to_string();

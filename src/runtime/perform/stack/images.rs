@@ -206,7 +206,7 @@ async fn fetch(
     } else {
         error.kind
     };
-    Err(Failure::new(kind, detail).into())
+    Err(Failure { kind, detail, ..error }.into())
 }
 
 async fn pull(environment: &TestEnvironment<'_>, who: &str, reference: &Reference) -> Result<(), Stop> {
@@ -361,8 +361,13 @@ fn not_pulled(who: &str, image: &str, error: &EngineError) -> Failure {
         "server misbehaving",
         "EOF",
         "unexpected status code 5",
-        "toomanyrequests",
     ];
+    if ["toomanyrequests", "Too Many Requests"]
+        .iter()
+        .any(|sign| words.contains(sign))
+    {
+        return Failure::new(FailureKind::RegistryBusy, detail);
+    }
     if unreachable.iter().any(|sign| words.contains(sign)) {
         return Failure::new(FailureKind::RegistryUnreachable, detail);
     }
@@ -407,6 +412,10 @@ mod tests {
             (
                 "Get \"https://registry.example.org/v2/\": net/http: TLS handshake timeout",
                 FailureKind::RegistryUnreachable,
+            ),
+            (
+                "toomanyrequests: You have reached your unauthenticated pull rate limit.",
+                FailureKind::RegistryBusy,
             ),
             ("write /x: no space left on device", FailureKind::DiskFull),
         ] {

@@ -16,8 +16,7 @@ impl Unpromoted {
         }
         // Any number that differs from channel to channel.
         let seed = self.since.as_millisecond().unsigned_abs();
-        let pause = retry::after(self.attempts, self.failure.fault(), seed)?;
-        Some(self.at.saturating_add(pause).unwrap_or(Timestamp::MAX))
+        retry::due(self.attempts, &self.failure, self.at, seed)
     }
 }
 
