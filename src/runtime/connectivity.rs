@@ -6,11 +6,13 @@ use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
 use crate::clients::git::remote::Git;
 use crate::clients::registry::connect::{Login, Registry, Timeouts};
+use crate::clients::registry::error::RegistryError;
 use crate::clients::secrets;
 use lowtide_core::config::validate;
 use lowtide_core::fleet::app::{App, Fleet};
 use lowtide_core::kinds::list::TargetPolicy;
-use lowtide_model::policy::Host;
+use lowtide_model::image::Repository;
+use lowtide_model::policy::{Host, PublishPolicy};
 use lowtide_model::secret::SecretRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,12 +62,9 @@ pub async fn everything(
     let credentials = || Credentials::new(fleet.registries.clone(), docker_config.clone());
     match Registry::new(fleet.registries.clone(), credentials(), Timeouts::default()) {
         Ok(registry) => {
-            for (name, entered_for) in registries(fleet, &credentials()) {
-                let result = registry.check_login(&entered_for).await;
-                add(
-                    format!("registry {name}"),
-                    said(result.map(|login| logged_in(login).to_owned())),
-                );
+            for (name, (entered_for, user)) in registries(fleet, &credentials()) {
+                let login = registry.check_login(&entered_for).await;
+                add(format!("registry {name}"), entered(login, user));
             }
         }
         Err(error) => add("registries".to_owned(), Err(chain(&error))),
@@ -102,6 +101,26 @@ async fn engine(host: &Host) -> Result<String, String> {
     ))
 }
 
+/// Who sends requests to a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RegistryUser {
+    Lowtide,
+    /// Hosts pull from it, and lowtide's own requests go elsewhere.
+    HostsOnly,
+}
+
+fn entered(login: Result<Login, RegistryError>, user: RegistryUser) -> Result<String, String> {
+    match (login, user) {
+        // It may have an address that only hosts reach.
+        (Err(RegistryError::Unreachable { .. } | RegistryError::Timeout { .. }), RegistryUser::HostsOnly) => {
+            Ok("does not answer lowtide; only hosts pull from it".to_owned())
+        }
+        (login, RegistryUser::Lowtide | RegistryUser::HostsOnly) => {
+            said(login.map(|login| logged_in(login).to_owned()))
+        }
+    }
+}
+
 fn logged_in(login: Login) -> &'static str {
     match login {
         Login::Accepted => "logged in",
@@ -120,16 +139,26 @@ async fn target(fleet: &Fleet, app: &App, target: &TargetPolicy) -> Result<Strin
     effects::check(&connect, app, target).await
 }
 
-/// Those with a credential of their own, and those that releases go to; each with the name its credential is looked up by.
-fn registries(fleet: &Fleet, credentials: &Credentials) -> BTreeMap<String, String> {
-    let publishing = fleet.apps.values().filter_map(|app| app.publish.as_ref());
-    let published = publishing.flat_map(|p| std::iter::once(&p.image).chain(p.channels.iter().map(|c| &c.image)));
-    let named = published.map(|repository| {
-        let name = credentials.key(repository).unwrap_or(&repository.registry);
-        (name.to_owned(), repository.to_string())
-    });
-    let keys = fleet.registries.keys().map(|key| (key.clone(), key.clone()));
-    keys.chain(named).collect()
+/// Those with a credential of their own, those that hosts pull releases from, and those that releases go to; each with
+/// the name its credential is looked up by.
+fn registries(fleet: &Fleet, credentials: &Credentials) -> BTreeMap<String, (String, RegistryUser)> {
+    let publishing = || fleet.apps.values().filter_map(|app| app.publish.as_ref());
+    let named = |user: RegistryUser| {
+        move |repository: &Repository| {
+            let name = credentials.key(repository).unwrap_or(&repository.registry);
+            (name.to_owned(), (repository.to_string(), user))
+        }
+    };
+    let keys = fleet.registries.keys();
+    let keys = keys.map(|key| (key.clone(), (key.clone(), RegistryUser::Lowtide)));
+    let pulled = publishing()
+        .flat_map(PublishPolicy::names)
+        .map(named(RegistryUser::HostsOnly));
+    let pushed = publishing()
+        .flat_map(PublishPolicy::pushed)
+        .map(named(RegistryUser::Lowtide));
+    // The last one of a name counts.
+    keys.chain(pulled).chain(pushed).collect()
 }
 
 /// The answer; an error with its causes, on one line.
@@ -150,4 +179,67 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_registry_is_asked_by_whoever_uses_it() {
+        let text = "version: 1
+registries:
+  ghcr.io: {}
+  cache.example.org/acme: { username: puller, password: { env: CACHE } }
+apps:
+  web:
+    source: { repo: 'https://git.example.org/web.git' }
+    publish:
+      image: ghcr.io/acme/web
+      channels:
+        - { name: staging, pull: cdn.example.org/web }
+        - { name: production, image: registry.example.org/web, pull: cache.example.org/acme/web }
+        - { name: elsewhere, image: registry.example.org/web, pull: ghcr.io/acme/web }
+";
+        let fleet = validate::fleet(text.as_bytes()).unwrap();
+        let credentials = Credentials::new(fleet.registries.clone(), None);
+        let rows: Vec<String> = registries(&fleet, &credentials)
+            .into_iter()
+            .map(|(name, (entered_for, user))| format!("{name}: {entered_for}, {user:?}"))
+            .collect();
+        insta::assert_snapshot!(rows.join("\n"), @"
+        cache.example.org/acme: cache.example.org/acme/web, HostsOnly
+        cdn.example.org: cdn.example.org/web, HostsOnly
+        ghcr.io: ghcr.io/acme/web, Lowtide
+        registry.example.org: registry.example.org/web, Lowtide
+        ");
+    }
+
+    #[test]
+    fn a_registry_that_only_hosts_reach_is_no_error() {
+        let timeout = || {
+            Err(RegistryError::Timeout {
+                registry: "cache.example.org".to_owned(),
+                what: "the login".to_owned(),
+                limit: std::time::Duration::from_secs(60),
+            })
+        };
+        let denied = Err(RegistryError::Denied {
+            registry: "cache.example.org".to_owned(),
+            what: "the login".to_owned(),
+            credential: None,
+        });
+        let shown = [
+            entered(timeout(), RegistryUser::HostsOnly),
+            entered(timeout(), RegistryUser::Lowtide),
+            entered(denied, RegistryUser::HostsOnly),
+            entered(Ok(Login::Accepted), RegistryUser::HostsOnly),
+        ];
+        insta::assert_snapshot!(shown.map(|result| format!("{result:?}")).join("\n"), @r#"
+        Ok("does not answer lowtide; only hosts pull from it")
+        Err("the registry cache.example.org did not finish within 60s: the login")
+        Err("the registry cache.example.org denies the login without a credential")
+        Ok("logged in")
+        "#);
+    }
 }

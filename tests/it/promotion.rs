@@ -26,6 +26,9 @@ fn app() -> AppName {
     "web".parse().unwrap()
 }
 
+/// What only hosts pull from is none of a promotion's business.
+const UNREACHABLE: &str = "127.0.0.1:1";
+
 /// The fleet, with the channel's repository at this address.
 fn in_force(dir: &Path, revision: &str, image: &str, channel: &str) -> InForce {
     let text = format!(
@@ -36,7 +39,7 @@ notify: {{ email: {{ smtp: \"smtp+plain://127.0.0.1:1\", from: a@example.org, op
 apps:
   web:
     source: {{ repo: \"https://git.example.org/web.git\" }}
-    publish: {{ image: \"{image}\", channels: [ {{ name: production, image: \"{channel}\" }} ] }}
+    publish: {{ image: \"{image}\", channels: [ {{ name: production, image: \"{channel}\", pull: \"{UNREACHABLE}/web\" }} ] }}
 ",
         dir.join("docker.sock").display()
     );

@@ -386,11 +386,36 @@ pub struct PublishPolicy {
     pub channels: Vec<Channel>,
 }
 
+impl PublishPolicy {
+    /// Every repository that lowtide pushes to; some of them may occur twice.
+    pub fn pushed(&self) -> impl Iterator<Item = &Repository> {
+        std::iter::once(&self.image).chain(self.channels.iter().map(|channel| &channel.image))
+    }
+
+    /// Every repository whose name the app's images have somewhere: on a host, or in the Dockerfile of another app.
+    pub fn names(&self) -> impl Iterator<Item = &Repository> {
+        let pulled = self.channels.iter().filter_map(|channel| channel.pull.as_ref());
+        self.pushed().chain(pulled)
+    }
+}
+
+impl Channel {
+    /// What hosts pull from.
+    #[must_use]
+    pub fn pulled(&self) -> &Repository {
+        self.pull.as_ref().unwrap_or(&self.image)
+    }
+}
+
 /// An ordered, named place for releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
     pub name: ChannelName,
+    /// What lowtide pushes to.
     pub image: Repository,
+    /// What hosts pull the same digests from, if that has another name: a cache, another address of the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Repository>,
     /// Moving tag that always points at the channel's current release.
     pub tag: String,
 }

@@ -313,7 +313,12 @@ impl<'a> Roll<'a> {
         match step {
             ServiceStep::Preflight => {
                 let policy = &ServicesPolicy::track(&state.kind).expect("services are moved").policy;
-                let services = find::find(engine, &policy.select, &release.reference.repository).await?;
+                let services = find::find(
+                    engine,
+                    &policy.select,
+                    std::slice::from_ref(&release.reference.repository),
+                )
+                .await?;
                 let over = BTreeSet::new();
                 let ours = Ours {
                     instance: "docker-tests",

@@ -109,6 +109,7 @@ impl Check<'_> {
             let channel = name.zip(image).map(|(name, image)| Channel {
                 name,
                 image: image.clone(),
+                pull: None,
                 tag: defaults::CHANNEL.to_owned(),
             });
             return channel.into_iter().collect();
@@ -133,6 +134,8 @@ impl Check<'_> {
                 .image
                 .as_ref()
                 .map(|text| self.repository(scope, &here.key("image"), &text.0));
+            let pull = raw.pull.as_ref();
+            let pull = pull.and_then(|text| self.repository(scope, &here.key("pull"), &text.0));
             let tag = raw.tag.as_ref().unwrap_or(name_text).0.clone();
             self.moving_tag(scope, &here.key(if raw.tag.is_some() { "tag" } else { "name" }), &tag);
             self.note(scope, &here.key("name"), name_text.0.clone());
@@ -153,7 +156,7 @@ impl Check<'_> {
                     &here,
                 );
             }
-            channels.push((n, Channel { name, image, tag }));
+            channels.push((n, Channel { name, image, pull, tag }));
         }
         channels.into_iter().map(|(_, channel)| channel).collect()
     }

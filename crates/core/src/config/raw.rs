@@ -314,6 +314,8 @@ raw! {
         name: Option<Text>,
         /// Another repository than `publish.image`.
         image: Option<Text>,
+        /// The repository that hosts pull from, if it has another name than the one that lowtide pushes to.
+        pull: Option<Text>,
         /// The tag that always points at the channel's release; its name, if not given.
         tag: Option<Text>,
     }

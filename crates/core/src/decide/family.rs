@@ -3,6 +3,7 @@
 use crate::fleet::app::App;
 use lowtide_model::image::Repository;
 use lowtide_model::name::AppName;
+use lowtide_model::policy::PublishPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ pub struct Member {
     pub app: AppName,
     /// Repositories its Dockerfile starts FROM or copies from.
     pub bases: Vec<Repository>,
-    /// Repositories it fills: `publish.image` and those of its channels.
+    /// Repositories that its images are found in: `publish.image`, and what its channels push to and are pulled from.
     pub publishes: Vec<Repository>,
 }
 
@@ -86,12 +87,7 @@ pub fn of_apps<'a>(
         .map(|app| Member {
             app: app.name.clone(),
             bases: bases(&app.name),
-            publishes: app
-                .publish
-                .iter()
-                .flat_map(|p| std::iter::once(&p.image).chain(p.channels.iter().map(|c| &c.image)))
-                .cloned()
-                .collect(),
+            publishes: app.publish.iter().flat_map(PublishPolicy::names).cloned().collect(),
         })
         .collect();
     families(&members)

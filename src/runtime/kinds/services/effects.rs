@@ -9,7 +9,6 @@ use crate::runtime::connectivity::said;
 use crate::runtime::kinds::adopted::release;
 use crate::runtime::kinds::containers::sight::Listing;
 use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf, listed, snapshots};
-use lowtide_core::decide::labels;
 use lowtide_core::fleet::app::App;
 use lowtide_core::kinds::kind::TargetSettings;
 use lowtide_core::kinds::services::model::ObservedService;
@@ -18,7 +17,7 @@ use lowtide_core::kinds::services::step::{ServiceOutcome, ServiceStep};
 use lowtide_core::kinds::track::Ended;
 use lowtide_model::drift::Sighted;
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_model::image::{ImageId, Reference, Repository};
+use lowtide_model::image::{ImageId, Reference};
 use lowtide_model::release::Release;
 use lowtide_model::secret::Secret;
 
@@ -71,7 +70,7 @@ impl Effects for ServicesPolicy {
     }
 
     async fn sight(&self, engine: &Engine, _: &Listing, app: &App) -> Result<Option<Vec<Sighted>>, String> {
-        match find::find(engine, &self.select, &repository(app)).await {
+        match find::find(engine, &self.select, &find::names(app)).await {
             Ok(services) => {
                 let image = |service: &serde_json::Value| Some(service.pointer(IMAGE)?.as_str()?.to_owned());
                 let sighted = |image: String| Sighted {
@@ -86,17 +85,11 @@ impl Effects for ServicesPolicy {
     }
 
     async fn check(&self, connect: Connect<'_>, target: &TargetSettings, app: &App) -> Result<String, String> {
-        let found = said(find::find(&connect()?, &self.select, &repository(app)).await)?;
+        let found = said(find::find(&connect()?, &self.select, &find::names(app)).await)?;
         let wanted = match &self.select {
             ServiceSelect::Service { name } => format!("service {name}"),
             ServiceSelect::Stack { stack, .. } => format!("stack {stack}"),
         };
         listed(&found, "/Spec/Name").ok_or_else(|| format!("{} has no {wanted}", target.host))
     }
-}
-
-/// Whose images the services of a stack are to run, where the configuration does not name them.
-fn repository(app: &App) -> Repository {
-    let published = app.publish.as_ref().map(|publish| publish.image.clone());
-    published.unwrap_or_else(|| labels::local_repository(app))
 }

@@ -5,6 +5,8 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::runtime::kinds::containers::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::runtime::kinds::containers::json::{missing, object, text};
+use lowtide_core::decide::labels;
+use lowtide_core::fleet::app::App;
 use lowtide_core::kinds::services::policy::ServiceSelect;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::{Reference, Repository};
@@ -16,13 +18,13 @@ const STACK: &str = "com.docker.stack.namespace";
 
 pub const IMAGE: &str = "/Spec/TaskTemplate/ContainerSpec/Image";
 
-/// Bodies of the services, in the order in which they are to be moved. `repository` is the app's: of a stack without
-/// named services those are meant that run it.
+/// Bodies of the services, in the order in which they are to be moved. `names` are the app's repositories: of a stack
+/// without named services those are meant that run one of them.
 ///
 /// # Errors
 /// `TargetMissing` names the service that is not there; `ServiceRefused` where the engine is no manager; else as the
 /// engine fails.
-pub async fn find(engine: &Engine, select: &ServiceSelect, repository: &Repository) -> Result<Vec<Value>, Failure> {
+pub async fn find(engine: &Engine, select: &ServiceSelect, names: &[Repository]) -> Result<Vec<Value>, Failure> {
     match select {
         ServiceSelect::Service { name } => {
             let found = inspect(engine, name).await.map_err(|e| refused(&e))?;
@@ -34,7 +36,7 @@ pub async fn find(engine: &Engine, select: &ServiceSelect, repository: &Reposito
             let mut all = stack_of(engine, stack).await?;
             all.sort_by(|a, b| text(a, "/Spec/Name").cmp(text(b, "/Spec/Name")));
             if services.is_empty() {
-                all.retain(|service| runs(service, repository));
+                all.retain(|service| runs(service, names));
                 return if all.is_empty() { Err(gone(stack)) } else { Ok(all) };
             }
             let take = |name: &String| {
@@ -44,6 +46,14 @@ pub async fn find(engine: &Engine, select: &ServiceSelect, repository: &Reposito
             };
             services.iter().map(take).collect()
         }
+    }
+}
+
+/// Whose images the services of a stack are to run, where the configuration does not name them.
+pub(super) fn names(app: &App) -> Vec<Repository> {
+    match &app.publish {
+        Some(publish) => publish.names().cloned().collect(),
+        None => vec![labels::local_repository(app)],
     }
 }
 
@@ -147,10 +157,10 @@ async fn rows(engine: &Engine, path: &str, what: &str) -> Result<Vec<Value>, Eng
     }
 }
 
-fn runs(service: &Value, repository: &Repository) -> bool {
+fn runs(service: &Value, names: &[Repository]) -> bool {
     text(service, IMAGE)
         .parse::<Reference>()
-        .is_ok_and(|image| image.repository == *repository)
+        .is_ok_and(|image| names.contains(&image.repository))
 }
 
 fn gone(name: &str) -> Failure {
@@ -160,6 +170,23 @@ fn gone(name: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_runs_the_app_under_each_of_its_names() {
+        let names: Vec<Repository> = ["ghcr.io/acme/web", "cache.example.org/web"]
+            .map(|name| name.parse().unwrap())
+            .into();
+        let service = |image: &str| json!({ "Spec": { "TaskTemplate": { "ContainerSpec": { "Image": image } } } });
+        for (image, is_ours) in [
+            ("ghcr.io/acme/web:1", true),
+            ("cache.example.org/web:1", true),
+            ("cache.example.org/other:1", false),
+            ("web:1", false),
+            ("", false),
+        ] {
+            assert_eq!(runs(&service(image), &names), is_ours, "{image}");
+        }
+    }
 
     #[test]
     fn a_node_serves_that_is_up_and_takes_tasks() {

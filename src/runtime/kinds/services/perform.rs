@@ -28,8 +28,11 @@ impl Stage<'_> {
     async fn preflight(&self) -> Result<ServiceOutcome, Failure> {
         manager(self.engine).await?;
         let (target, release, policy) = (&self.of.state.target, &self.of.state.release, &self.of.track.policy);
-        let repository = &release.reference.repository;
-        let services = find::find(self.engine, &policy.select, repository).await?;
+        // Until its first rollout under a new name, a service runs an old one.
+        let app = self.of.fleet.fleet.apps.get(&self.of.state.app);
+        let mut names = app.map(|app| find::names(app)).unwrap_or_default();
+        names.push(release.reference.repository.clone());
+        let services = find::find(self.engine, &policy.select, &names).await?;
         let over = self.over(find::claims(&services)).await?;
         let ours = Ours {
             instance: &self.of.bot.instance,

@@ -421,6 +421,47 @@ fn references() {
     "#);
 }
 
+#[test]
+fn a_channel_is_pulled_from_a_repository() {
+    let text = "version: 1
+apps:
+  web:
+    source: { repo: 'https://git.example.org/web.git' }
+    publish:
+      image: ghcr.io/x/web
+      channels:
+        - { name: next, pull: 'cache.example.org/x/web:1' }
+        - { name: stable, pull: 'https://cache.example.org/x/web' }
+        - { name: late, pull: cache.example.org/x/web }
+";
+    insta::assert_snapshot!(report(text), @"
+    bad-image
+
+      × `cache.example.org/x/web:1` is not an image repository: a repository carries no tag and no digest
+       ╭─[lowtide.yml:8:31]
+     7 │       channels:
+     8 │         - { name: next, pull: 'cache.example.org/x/web:1' }
+       ·                               ────────────────────────────
+     9 │         - { name: stable, pull: 'https://cache.example.org/x/web' }
+       ╰────
+      help: take the tag off; tags are made from `publish.tag`
+
+    bad-image
+
+      × `https://cache.example.org/x/web` is not an image repository: each part of its path is lower-case
+      │ letters, digits, '.', '_' and '-'
+        ╭─[lowtide.yml:9:33]
+      8 │         - { name: next, pull: 'cache.example.org/x/web:1' }
+      9 │         - { name: stable, pull: 'https://cache.example.org/x/web' }
+        ·                                 ──────────────────────────────────
+     10 │         - { name: late, pull: cache.example.org/x/web }
+        ╰────
+      help: write it like `ghcr.io/owner/name`
+
+    lowtide.yml: 2 problems. The configuration is not used.
+    ");
+}
+
 /// Its tag is its name, unless another is said.
 #[test]
 fn no_channel_moves_the_tag_latest() {

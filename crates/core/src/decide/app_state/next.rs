@@ -234,9 +234,10 @@ fn watched(mut target: TargetPolicy) -> TargetPolicy {
     target
 }
 
-/// The reference a target of this channel runs: repository of the channel, the release's own digest.
+/// The reference a target of this channel runs: what its host pulls from, with the release's own digest. The release
+/// itself keeps the name it was pushed under.
 #[must_use]
 pub fn channel_reference(channel: Option<&Channel>, release: &Release) -> Reference {
-    let repository = channel.map_or(&release.reference.repository, |c| &c.image);
+    let repository = channel.map_or(&release.reference.repository, Channel::pulled);
     Reference::tagged(repository, &release.tag)
 }

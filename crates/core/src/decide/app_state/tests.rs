@@ -133,6 +133,33 @@ fn released(app_state: &mut AppState, n: u128) {
 }
 
 #[test]
+fn targets_pull_under_the_channel_s_name_and_the_release_keeps_its_own() {
+    let mut app = app();
+    let publish = app.publish.as_mut().unwrap();
+    publish.channels[1].pull = Some("cache.example.org/web".parse().unwrap());
+    let (staging, production) = (&publish.channels[0], &publish.channels[1]);
+    let release = release(1);
+    let names = [None, Some(staging), Some(production)].map(|c| channel_reference(c, &release).to_string());
+    assert_eq!(
+        names,
+        [
+            "registry.example.org/web:t1",
+            "registry.example.org/web:t1",
+            "cache.example.org/web:t1"
+        ]
+    );
+    let shown = |names: Vec<&lowtide_model::image::Repository>| {
+        names.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let pushed = "registry.example.org/web registry.example.org/web prod.example.org/web";
+    assert_eq!(shown(publish.pushed().collect()), pushed);
+    assert_eq!(
+        shown(publish.names().collect()),
+        format!("{pushed} cache.example.org/web")
+    );
+}
+
+#[test]
 fn a_release_moves_through_its_channels_target_by_target() {
     let (app, mut app_state) = (app(), AppState::default());
     released(&mut app_state, 1);

@@ -257,6 +257,7 @@ fn a_promotion_is_reported_when_it_is_not_tried_again_by_itself_and_when_it_came
         channel: Channel {
             name: "production".parse().unwrap(),
             image: "prod.example.org/web".parse().unwrap(),
+            pull: None,
             tag: "production".to_owned(),
         },
         release: release(1),

@@ -95,6 +95,7 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
             channels: vec![Channel {
                 name: "stable".parse().unwrap(),
                 image: "registry.example.org/web".parse().unwrap(),
+                pull: None,
                 tag: "stable".to_owned(),
             }],
         }),
