@@ -21,6 +21,15 @@ apps:
     rollout:
       - container: { name: web, host: again }
       - { channel: c, container: { name: web } }
+  own:
+    source: { repo: "https://git.example.org/own.git" }
+    repository_file: { path: ../own.yml, allow: [build.host, tset] }
+  unread:
+    source: { repo: "https://git.example.org/unread.git" }
+    repository_file: { path: lowtide.yml }
+  nothing:
+    source: { repo: "https://git.example.org/nothing.git" }
+    repository_file: { allow: [] }
   bare:
     rollout:
       - { channel: c, compose: { project: p, services: [s] } }
@@ -230,7 +239,7 @@ fn references() {
      21 │       - { channel: c, container: { name: web } }
         ·         ─┬
         ·          ╰── here
-     22 │   bare:
+     22 │   own:
         ╰────
       help: give one of them a `name` of its own
 
@@ -241,7 +250,7 @@ fn references() {
      20 │       - container: { name: web, host: again }
      21 │       - { channel: c, container: { name: web } }
         ·                    ─
-     22 │   bare:
+     22 │   own:
         ╰────
       help: the only channel is `stable`
 
@@ -252,7 +261,7 @@ fn references() {
      20 │       - container: { name: web, host: again }
      21 │       - { channel: c, container: { name: web } }
         ·                                          ───
-     22 │   bare:
+     22 │   own:
         ╰────
       help: one container or service runs one app: take it out of one of the two
       ☞ first claimed here
@@ -263,161 +272,220 @@ fn references() {
      12 │       - { container: { name: worker } }
         ╰────
 
+    bad-path
+
+      × `../own.yml` leaves the repository
+        ╭─[lowtide.yml:24:30]
+     23 │     source: { repo: "https://git.example.org/own.git" }
+     24 │     repository_file: { path: ../own.yml, allow: [build.host, tset] }
+        ·                              ──────────
+     25 │   unread:
+        ╰────
+      help: write a path below the repository's root, without `..`
+
+    not-for-repositories
+
+      × no repository can set `build.host`
+        ╭─[lowtide.yml:24:50]
+     23 │     source: { repo: "https://git.example.org/own.git" }
+     24 │     repository_file: { path: ../own.yml, allow: [build.host, tset] }
+        ·                                                  ──────────
+     25 │   unread:
+        ╰────
+      help: what can be allowed is `build`, `build.args`, `build.ignore_paths`, `build.label_schema`,
+            `build.labels`, `build.limits`, `build.max_age`, `build.target`, `build.timeout`, `build.upgrade`,
+            `env`, `ready`, `test`, `test.artefacts`, `test.compose`, `test.env`, `test.junit`, `test.limits`,
+            `test.matrix`, `test.network`, `test.ready`, `test.sidecars`, `test.steps`, `test.tester` and
+            `test.timeout`
+
+    not-for-repositories
+
+      × no repository can set `tset`
+        ╭─[lowtide.yml:24:62]
+     23 │     source: { repo: "https://git.example.org/own.git" }
+     24 │     repository_file: { path: ../own.yml, allow: [build.host, tset] }
+        ·                                                              ────
+     25 │   unread:
+        ╰────
+      help: did you mean `test`?
+
+    missing-key
+
+      × `apps.unread.repository_file` has no `allow`
+        ╭─[lowtide.yml:27:5]
+     26 │     source: { repo: "https://git.example.org/unread.git" }
+     27 │     repository_file: { path: lowtide.yml }
+        ·     ───────────────
+     28 │   nothing:
+        ╰────
+      help: name what the file may set: `[build.args, test, ready]`
+
+    empty-list
+
+      × `repository_file.allow` is empty, so the file could say nothing
+        ╭─[lowtide.yml:30:24]
+     29 │     source: { repo: "https://git.example.org/nothing.git" }
+     30 │     repository_file: { allow: [] }
+        ·                        ─────
+     31 │   bare:
+        ╰────
+      help: name what the file may set: `[build.args, test, ready]`
+
     missing-key
 
       × `apps.bare` has no `source.repo`
-        ╭─[lowtide.yml:22:3]
-     21 │       - { channel: c, container: { name: web } }
-     22 │   bare:
+        ╭─[lowtide.yml:31:3]
+     30 │     repository_file: { allow: [] }
+     31 │   bare:
         ·   ────
-     23 │     rollout:
+     32 │     rollout:
         ╰────
       help: write `source: { repo: https://… }`
 
     unknown-channel
 
       × the app has no channels: it has no `publish`
-        ╭─[lowtide.yml:24:20]
-     23 │     rollout:
-     24 │       - { channel: c, compose: { project: p, services: [s] } }
+        ╭─[lowtide.yml:33:20]
+     32 │     rollout:
+     33 │       - { channel: c, compose: { project: p, services: [s] } }
         ·                    ─
-     25 │   swarm:
+     34 │   swarm:
         ╰────
       help: take `channel` out: the release is taken from the engine's own store
 
     not-for-services
 
       × `before` has no meaning for Swarm services
-        ╭─[lowtide.yml:28:35]
-     27 │     rollout:
-     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+        ╭─[lowtide.yml:37:35]
+     36 │     rollout:
+     37 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
         ·                                   ──────
-     29 │       - { stack: { services: [web] } }
+     38 │       - { stack: { services: [web] } }
         ╰────
       help: commands inside containers are for targets of one host
 
     not-for-services
 
       × `ready` has no meaning for Swarm services
-        ╭─[lowtide.yml:28:62]
-     27 │     rollout:
-     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+        ╭─[lowtide.yml:37:62]
+     36 │     rollout:
+     37 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
         ·                                                              ─────
-     29 │       - { stack: { services: [web] } }
+     38 │       - { stack: { services: [web] } }
         ╰────
       help: a task counts when Swarm says it runs: with a HEALTHCHECK in the image, when it is healthy
 
     not-for-services
 
       × `stop_timeout` has no meaning for Swarm services
-        ╭─[lowtide.yml:28:100]
-     27 │     rollout:
-     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+        ╭─[lowtide.yml:37:100]
+     36 │     rollout:
+     37 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
         ·                                                                                                    ──
-     29 │       - { stack: { services: [web] } }
+     38 │       - { stack: { services: [web] } }
         ╰────
       help: a service has its own: `docker service update --stop-grace-period`
 
     missing-key
 
       × `apps.swarm.rollout[1].stack` has no `name`
-        ╭─[lowtide.yml:29:11]
-     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
-     29 │       - { stack: { services: [web] } }
+        ╭─[lowtide.yml:38:11]
+     37 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+     38 │       - { stack: { services: [web] } }
         ·           ─────
-     30 │       - { service: { name: shop_web }, stack: { name: shop } }
+     39 │       - { service: { name: shop_web }, stack: { name: shop } }
         ╰────
       help: write `stack: { name: shop, services: [web] }`
 
     one-of
 
       × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`
-        ╭─[lowtide.yml:30:9]
-     29 │       - { stack: { services: [web] } }
-     30 │       - { service: { name: shop_web }, stack: { name: shop } }
+        ╭─[lowtide.yml:39:9]
+     38 │       - { stack: { services: [web] } }
+     39 │       - { service: { name: shop_web }, stack: { name: shop } }
         ·         ──
-     31 │       - stack: { name: shop, services: [web, cron] }
+     40 │       - stack: { name: shop, services: [web, cron] }
         ╰────
       help: begin each target with a `- ` of its own: `- container: { name: web }`
 
     duplicate-target
 
       × service `shop_cron` is already a target of `swarm`
-        ╭─[lowtide.yml:32:26]
-     30 │       - { service: { name: shop_web }, stack: { name: shop } }
-     31 │       - stack: { name: shop, services: [web, cron] }
+        ╭─[lowtide.yml:41:26]
+     39 │       - { service: { name: shop_web }, stack: { name: shop } }
+     40 │       - stack: { name: shop, services: [web, cron] }
         ·                                              ──┬─
         ·                                                ╰── first claimed here
-     32 │       - service: { name: shop_cron }
+     41 │       - service: { name: shop_cron }
         ·                          ────┬────
         ·                              ╰── here
-     33 │   bot:
+     42 │   bot:
         ╰────
       help: one container or service runs one app: take it out of one of the two
 
     not-for-self
 
       × `before` has no meaning for lowtide's own container
-        ╭─[lowtide.yml:36:21]
-     35 │     rollout:
-     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
+        ╭─[lowtide.yml:45:21]
+     44 │     rollout:
+     45 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
         ·                     ──────
-     37 │       - self: { host: again }
+     46 │       - self: { host: again }
         ╰────
       help: lowtide is handed over by itself
 
     not-for-self
 
       × `order` has no meaning for lowtide's own container
-        ╭─[lowtide.yml:36:55]
-     35 │     rollout:
-     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
+        ╭─[lowtide.yml:45:55]
+     44 │     rollout:
+     45 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
         ·                                                       ───────────
-     37 │       - self: { host: again }
+     46 │       - self: { host: again }
         ╰────
       help: the old one always stops before the new one starts
 
     duplicate-name
 
       × two targets of this app are named `self`
-        ╭─[lowtide.yml:37:9]
-     35 │     rollout:
-     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
+        ╭─[lowtide.yml:46:9]
+     44 │     rollout:
+     45 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
         ·         ─┬
         ·          ╰── first here
-     37 │       - self: { host: again }
+     46 │       - self: { host: again }
         ·         ┬
         ·         ╰── here
-     38 │       - { self: {}, container: { name: bot } }
+     47 │       - { self: {}, container: { name: bot } }
         ╰────
       help: give one of them a `name` of its own
 
     duplicate-target
 
       × lowtide itself is already a target of `bot`
-        ╭─[lowtide.yml:37:9]
-     35 │     rollout:
-     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
+        ╭─[lowtide.yml:46:9]
+     44 │     rollout:
+     45 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
         ·           ──┬─
         ·             ╰── first claimed here
-     37 │       - self: { host: again }
+     46 │       - self: { host: again }
         ·         ──┬─
         ·           ╰── here
-     38 │       - { self: {}, container: { name: bot } }
+     47 │       - { self: {}, container: { name: bot } }
         ╰────
       help: one container or service runs one app: take it out of one of the two
 
     one-of
 
       × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`
-        ╭─[lowtide.yml:38:9]
-     37 │       - self: { host: again }
-     38 │       - { self: {}, container: { name: bot } }
+        ╭─[lowtide.yml:47:9]
+     46 │       - self: { host: again }
+     47 │       - { self: {}, container: { name: bot } }
         ·         ──
         ╰────
       help: begin each target with a `- ` of its own: `- container: { name: web }`
 
-    lowtide.yml: 31 problems. The configuration is not used.
+    lowtide.yml: 36 problems. The configuration is not used.
     "#);
 }
 

@@ -1,5 +1,6 @@
 //! The line resolve → publish against made-up outcomes: every ending, every journal prefix resumed.
 
+mod own;
 mod retests;
 
 use super::*;
