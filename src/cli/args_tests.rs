@@ -96,6 +96,7 @@ fn a_relative_state_is_absolute_for_every_command() {
         &["windows"],
         &["run", "web"],
         &["status"],
+        &["test"],
         &["history"],
         &["show", "x"],
         &["diff", "a", "b"],

@@ -2,7 +2,8 @@
 
 use super::args::{CheckFormat, Global};
 use super::exit::Exit;
-use super::{live, open};
+use super::{live, open, screen};
+use crate::runtime::repository as in_repository;
 use anyhow::Context;
 use lowtide_core::config::{repository_file, validate};
 use lowtide_core::fleet::app::Fleet;
@@ -24,7 +25,13 @@ pub(super) struct RepositoryArgs {
 
 /// Checks the file in the work tree, committed or not.
 pub(super) async fn check(global: &Global, args: &RepositoryArgs, format: CheckFormat) -> anyhow::Result<Exit> {
-    let top = crate::clients::git::local::top(&args.repo).await?;
+    let top = match in_repository::top(&args.repo).await {
+        Ok(top) => top,
+        Err(failure) => {
+            screen::log(&failure.detail);
+            return Ok(Exit::Failed);
+        }
+    };
     let Some(fleet) = fleet(global, args, &top).await? else {
         return Ok(Exit::Problems);
     };

@@ -5,15 +5,13 @@ use super::exit::Exit;
 use super::live::Following;
 use super::open::{self, Loaded, LockAttempt};
 use super::repository::{self, RepositoryArgs};
-use super::{live, operate};
-use crate::clients::git::local;
+use super::{live, operate, screen};
 use crate::runtime::control::OperatorRequest;
+use crate::runtime::repository::{self as in_repository, Here};
 use anyhow::Context;
-use lowtide_core::channels::list::Channels;
-use lowtide_core::fleet::app::{App, Fleet};
-use lowtide_model::policy::{EngineAddress, GitRef, Host, ImageOrigin, Mode, Schedule, Source, Unhealthy};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use lowtide_model::failure::Failure;
+use lowtide_model::policy::Unhealthy;
+use std::path::PathBuf;
 
 /// What `lowtide test` is given.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,12 +36,20 @@ pub(super) struct TestArgs {
 }
 
 pub(super) async fn test(global: &Global, args: &TestArgs) -> anyhow::Result<Exit> {
-    let top = local::top(&args.repository.repo).await?;
-    let commit = local::commit(&top, &args.commit).await?;
+    let Some((top, commit)) = found(args).await else {
+        return Ok(Exit::Failed);
+    };
     let Some(fleet) = repository::fleet(global, &args.repository, &top).await? else {
         return Ok(Exit::Problems);
     };
-    let fleet = here(fleet, args, &top, commit, open::default_engine()?);
+    let here = Here {
+        top,
+        commit,
+        context: args.context.clone(),
+        dockerfile: args.dockerfile.clone(),
+        engine: open::default_engine()?,
+    };
+    let fleet = in_repository::here(fleet, &here);
     let apps: Vec<_> = fleet.apps.keys().cloned().collect();
     let scratch = open::Scratch::new()?;
     let state = match &args.keep {
@@ -81,36 +87,12 @@ pub(super) async fn test(global: &Global, args: &TestArgs) -> anyhow::Result<Exi
     Ok(exit)
 }
 
-/// The fleet as it is on this machine: this repository at this commit, this engine; nothing is pushed, rolled out or told to anybody.
-fn here(fleet: Fleet, args: &TestArgs, top: &Path, commit: String, engine: EngineAddress) -> Fleet {
-    let app = |app: Arc<App>| {
-        let ImageOrigin::Built { source, build } = app.origin.clone();
-        let source = Source {
-            repo: format!("file://{}", top.display()),
-            git_ref: GitRef::Commit(commit.clone()),
-            context: args.context.clone().unwrap_or(source.context),
-            dockerfile: args.dockerfile.clone().unwrap_or(source.dockerfile),
-            username: None,
-            token: None,
-            ssh_key: None,
-            ..source
-        };
-        Arc::new(App {
-            mode: Mode::Observe,
-            origin: ImageOrigin::Built { source, build },
-            publish: None,
-            schedule: Schedule::Never,
-            rollout: Vec::new(),
-            github_repo: None,
-            maintainers: Vec::new(),
-            ..(*app).clone()
-        })
+/// The repository and the commit; `None`: it was said why not.
+async fn found(args: &TestArgs) -> Option<(PathBuf, String)> {
+    let found = async {
+        let top = in_repository::top(&args.repository.repo).await?;
+        let commit = in_repository::commit(&top, &args.commit).await?;
+        Ok::<_, Failure>((top, commit))
     };
-    let host = Host { address: engine };
-    Fleet {
-        hosts: fleet.hosts.into_keys().map(|name| (name, host.clone())).collect(),
-        channels: Channels::default(),
-        apps: fleet.apps.into_iter().map(|(name, it)| (name, app(it))).collect(),
-        ..fleet
-    }
+    found.await.map_err(|failure| screen::log(&failure.detail)).ok()
 }

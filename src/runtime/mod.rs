@@ -27,6 +27,7 @@ pub mod past;
 pub mod perform;
 pub mod planning;
 pub mod progress;
+pub mod repository;
 pub mod rollout_slots;
 pub mod run_slots;
 pub mod self_container;

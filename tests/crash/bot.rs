@@ -13,8 +13,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// Far more than anything here takes; a trial that needs it has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// Far more than anything here takes: a run whose container was lost is tried again after a minute, and four trials share the machine. A
+/// trial that needs it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Who is to be struck, and whether it happened. Shared with the proxies.
 #[derive(Clone)]

@@ -37,7 +37,13 @@ pub(crate) async fn run() {
     if let Some(ground) = Arc::into_inner(ground) {
         ground.remove().await;
     }
-    assert_eq!(failed, 0, "{failed} of {count} kill points do not converge");
+    // Again at the end, where it is found: the table above is long.
+    assert!(
+        failed.is_empty(),
+        "{} of {count} kill points do not converge:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
     println!("{count} kill points converge");
 }
 
@@ -69,7 +75,7 @@ impl Work {
 }
 
 /// Several at a time: most of a trial is waiting.
-async fn all(ground: &Arc<Ground>, finished: &Arc<Finished>, work: Vec<Work>) -> usize {
+async fn all(ground: &Arc<Ground>, finished: &Arc<Finished>, work: Vec<Work>) -> Vec<String> {
     let jobs = std::env::var("LOWTIDE_CRASH_JOBS")
         .ok()
         .and_then(|n| n.parse().ok())
@@ -79,20 +85,22 @@ async fn all(ground: &Arc<Ground>, finished: &Arc<Finished>, work: Vec<Work>) ->
         .map(|_| {
             let (ground, finished, queue) = (Arc::clone(ground), Arc::clone(finished), Arc::clone(&queue));
             tokio::spawn(async move {
-                let mut failed = 0;
+                let mut failed = Vec::new();
                 loop {
                     let next = queue.lock().unwrap().pop_front();
                     let Some(work) = next else { return failed };
                     let ended = work.done(&ground, &finished).await;
-                    failed += usize::from(!ended.wrong.is_empty());
+                    if !ended.wrong.is_empty() {
+                        failed.push(format!("{}: {}", ended.name, ended.wrong.join("; ")));
+                    }
                     show(&ended);
                 }
             })
         })
         .collect();
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for worker in workers {
-        failed += worker.await.unwrap();
+        failed.extend(worker.await.unwrap());
     }
     failed
 }

@@ -57,6 +57,7 @@ fn help_names_every_command_and_exit_code() {
     Commands:
       serve        Run the bot
       check        Validate the configuration
+      test         Build and test a commit of a repository here, as lowtide does it at night. Needs no configuration
       plan         What happens next, per app, and why not; for one app also every setting and where it came from
       windows      When targets may be changed: the next openings of their windows, with warnings (docs/windows.md)
       run          One cycle of these apps now, with live progress. Rollouts wait for their window

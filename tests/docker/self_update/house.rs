@@ -21,8 +21,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
-/// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Far more than anything here takes, beside all the other tests of a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 const LISTEN: &str = "8080";
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::validate;
-use crate::yaml::diagnostic::{errors, terminal};
+use crate::yaml::diagnostic::{errors, line, terminal};
 use lowtide_model::policy::{ReadyCheck, TestNetwork, TestSetup};
 use lowtide_model::secret::EnvValue;
 use std::sync::Arc;
@@ -93,177 +93,27 @@ test:
   matrix: [ { V: { env: X } } ]
   tester: { image: curl, env: { T: { env: Y } } }
 ";
-    insta::assert_snapshot!(read(&app(FLEET), text).unwrap_err(), @r#"
-    not-for-repositories
-
-      × `mode` is the fleet's to set
-       ╭─[.lowtide.yml:2:1]
-     1 │ version: 1
-     2 │ mode: active
-       · ────
-     3 │ rollout: [ { container: { name: web } } ]
-       ╰────
-      help: take it out: the configuration of lowtide says it for each app
-
-    not-for-repositories
-
-      × `rollout` is the fleet's to set
-       ╭─[.lowtide.yml:3:1]
-     2 │ mode: active
-     3 │ rollout: [ { container: { name: web } } ]
-       · ───────
-     4 │ build: { host: here, args: { A: b }, secrets: { npm: { env: OTHER } }, pull: false, timeout: 9h, tarket: x }
-       ╰────
-      help: take it out: the configuration of lowtide says it for each app
-
-    not-for-repositories
-
-      × `build.host` is the fleet's to set
-       ╭─[.lowtide.yml:4:16]
-     3 │ rollout: [ { container: { name: web } } ]
-     4 │ build: { host: here, args: { A: b }, secrets: { npm: { env: OTHER } }, pull: false, timeout: 9h, tarket: x }
-       ·                ────
-     5 │ env: { DEBUG: "1" }
-       ╰────
-      help: take it out: the configuration of lowtide says it for each app
-
-    not-for-repositories
-
-      × `build.secrets` is the fleet's to set
-       ╭─[.lowtide.yml:4:38]
-     3 │ rollout: [ { container: { name: web } } ]
-     4 │ build: { host: here, args: { A: b }, secrets: { npm: { env: OTHER } }, pull: false, timeout: 9h, tarket: x }
-       ·                                      ───────
-     5 │ env: { DEBUG: "1" }
-       ╰────
-      help: take it out: the configuration of lowtide says it for each app
-
-    not-for-repositories
-
-      × `build.pull` is the fleet's to set
-       ╭─[.lowtide.yml:4:78]
-     3 │ rollout: [ { container: { name: web } } ]
-     4 │ build: { host: here, args: { A: b }, secrets: { npm: { env: OTHER } }, pull: false, timeout: 9h, tarket: x }
-       ·                                                                              ─────
-     5 │ env: { DEBUG: "1" }
-       ╰────
-      help: take it out: the configuration of lowtide says it for each app
-
-    not-for-repositories
-
-      × `build.timeout` is not allowed in this file
-       ╭─[.lowtide.yml:4:94]
-     3 │ rollout: [ { container: { name: web } } ]
-     4 │ build: { host: here, args: { A: b }, secrets: { npm: { env: OTHER } }, pull: false, timeout: 9h, tarket: x }
-       ·                                                                                              ──
-     5 │ env: { DEBUG: "1" }
-       ╰────
-      help: the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would
-            have to name `build.timeout`
-
-    unknown-key
-
-      × there is no key `tarket` in `build`
-       ╭─[.lowtide.yml:4:98]
-     3 │ rollout: [ { container: { name: web } } ]
-     4 │ build: { host: here, args: { A: b }, secrets: { npm: { env: OTHER } }, pull: false, timeout: 9h, tarket: x }
-       ·                                                                                                  ──────
-     5 │ env: { DEBUG: "1" }
-       ╰────
-      help: did you mean `target`?
-
-    not-for-repositories
-
-      × `env` is not allowed in this file
-       ╭─[.lowtide.yml:5:1]
-     4 │ build: { host: here, args: { A: b }, secrets: { npm: { env: OTHER } }, pull: false, timeout: 9h, tarket: x }
-     5 │ env: { DEBUG: "1" }
-       · ───
-     6 │ test:
-       ╰────
-      help: the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would
-            have to name `env`
-
-    not-for-repositories
-
-      × `test.network` is not allowed in this file
-       ╭─[.lowtide.yml:7:12]
-     6 │ test:
-     7 │   network: egress
-       ·            ──────
-     8 │   limits: { memory: 64GiB }
-       ╰────
-      help: the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would
-            have to name `test.network`
-
-    not-for-repositories
-
-      × `test.limits` is not allowed in this file
-       ╭─[.lowtide.yml:8:3]
-     7 │   network: egress
-     8 │   limits: { memory: 64GiB }
-       ·   ──────
-     9 │   env: { TOKEN: { env: SMTP_PASSWORD } }
-       ╰────
-      help: the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would
-            have to name `test.limits`
-
-    not-for-repositories
-
-      × `test.env.TOKEN` refers to a secret
-        ╭─[.lowtide.yml:9:10]
-      8 │   limits: { memory: 64GiB }
-      9 │   env: { TOKEN: { env: SMTP_PASSWORD } }
-        ·          ─────
-     10 │   compose: { file: compose.yml, allow: [privileged], env: { K: { file: /etc/shadow } } }
-        ╰────
-      help: secrets are the fleet's: the configuration of lowtide can set `test.env.TOKEN` for this app
-
-    not-for-repositories
-
-      × `test.compose.allow` is the fleet's to set
-        ╭─[.lowtide.yml:10:33]
-      9 │   env: { TOKEN: { env: SMTP_PASSWORD } }
-     10 │   compose: { file: compose.yml, allow: [privileged], env: { K: { file: /etc/shadow } } }
-        ·                                 ─────
-     11 │   matrix: [ { V: { env: X } } ]
-        ╰────
-      help: take it out: the configuration of lowtide says it for each app
-
-    not-for-repositories
-
-      × `test.compose.env.K` refers to a secret
-        ╭─[.lowtide.yml:10:61]
-      9 │   env: { TOKEN: { env: SMTP_PASSWORD } }
-     10 │   compose: { file: compose.yml, allow: [privileged], env: { K: { file: /etc/shadow } } }
-        ·                                                             ─
-     11 │   matrix: [ { V: { env: X } } ]
-        ╰────
-      help: secrets are the fleet's: the configuration of lowtide can set `test.compose.env.K` for this app
-
-    not-for-repositories
-
-      × `test.matrix[0].V` refers to a secret
-        ╭─[.lowtide.yml:11:15]
-     10 │   compose: { file: compose.yml, allow: [privileged], env: { K: { file: /etc/shadow } } }
-     11 │   matrix: [ { V: { env: X } } ]
-        ·               ─
-     12 │   tester: { image: curl, env: { T: { env: Y } } }
-        ╰────
-      help: secrets are the fleet's: the configuration of lowtide can set `test.matrix[0].V` for this app
-
-    not-for-repositories
-
-      × `test.tester.env.T` refers to a secret
-        ╭─[.lowtide.yml:12:33]
-     11 │   matrix: [ { V: { env: X } } ]
-     12 │   tester: { image: curl, env: { T: { env: Y } } }
-        ·                                 ─
-        ╰────
-      help: secrets are the fleet's: the configuration of lowtide can set `test.tester.env.T` for this app
-
-    .lowtide.yml: 15 problems.
-    "#);
+    let app = app(FLEET);
+    let file = app.repository_file.as_deref().unwrap();
+    let problems = own_settings(&app, file, text.as_bytes()).unwrap_err();
+    let lines: Vec<String> = problems.iter().map(|problem| line(&file.path, problem)).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    .lowtide.yml:2:1: `mode` is the fleet's to set; take it out: the configuration of lowtide says it for each app
+    .lowtide.yml:3:1: `rollout` is the fleet's to set; take it out: the configuration of lowtide says it for each app
+    .lowtide.yml:4:16: `build.host` is the fleet's to set; take it out: the configuration of lowtide says it for each app
+    .lowtide.yml:4:38: `build.secrets` is the fleet's to set; take it out: the configuration of lowtide says it for each app
+    .lowtide.yml:4:78: `build.pull` is the fleet's to set; take it out: the configuration of lowtide says it for each app
+    .lowtide.yml:4:94: `build.timeout` is not allowed in this file; the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would have to name `build.timeout`
+    .lowtide.yml:4:98: there is no key `tarket` in `build`; did you mean `target`?
+    .lowtide.yml:5:1: `env` is not allowed in this file; the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would have to name `env`
+    .lowtide.yml:7:12: `test.network` is not allowed in this file; the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would have to name `test.network`
+    .lowtide.yml:8:3: `test.limits` is not allowed in this file; the configuration of lowtide allows `build`, `test` and `ready`; its `repository_file.allow` would have to name `test.limits`
+    .lowtide.yml:9:10: `test.env.TOKEN` refers to a secret; secrets are the fleet's: the configuration of lowtide can set `test.env.TOKEN` for this app
+    .lowtide.yml:10:33: `test.compose.allow` is the fleet's to set; take it out: the configuration of lowtide says it for each app
+    .lowtide.yml:10:61: `test.compose.env.K` refers to a secret; secrets are the fleet's: the configuration of lowtide can set `test.compose.env.K` for this app
+    .lowtide.yml:11:15: `test.matrix[0].V` refers to a secret; secrets are the fleet's: the configuration of lowtide can set `test.matrix[0].V` for this app
+    .lowtide.yml:12:33: `test.tester.env.T` refers to a secret; secrets are the fleet's: the configuration of lowtide can set `test.tester.env.T` for this app
+    ");
 }
 
 #[test]
