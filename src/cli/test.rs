@@ -27,7 +27,7 @@ pub(super) struct TestArgs {
     /// Without --app: path of the Dockerfile inside the context.
     #[arg(long, value_name = "PATH", conflicts_with = "app")]
     dockerfile: Option<String>,
-    /// Folder for logs, artefacts and the rest of the state. Without it they go when the command ends.
+    /// Folder for logs, artefacts and the rest of the state. Without it they and the image go when the command ends.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
     /// Print one JSON object a line, for programs.
@@ -81,8 +81,10 @@ pub(super) async fn test(global: &Global, args: &TestArgs) -> anyhow::Result<Exi
         ..global.clone()
     };
     let exit = operate::carry_out(&global, loaded, &lock, request, &following).await?;
-    if args.keep.is_some() && !args.json {
-        live::print_line(&format!("logs and artefacts are in {}", global.state.display()));
+    match args.keep {
+        Some(_) if args.json => {}
+        Some(_) => live::print_line(&format!("logs and artefacts are in {}", global.state.display())),
+        None => forget(&global, &here).await,
     }
     Ok(exit)
 }
@@ -95,4 +97,20 @@ async fn found(args: &TestArgs) -> Option<(PathBuf, String)> {
         Ok::<_, Failure>((top, commit))
     };
     found.await.map_err(|failure| screen::log(&failure.detail)).ok()
+}
+
+/// Removes the image that was tested. If this fails, only disk space is lost, so it is said and nothing more.
+async fn forget(global: &Global, here: &Here) {
+    let forgotten = async {
+        let Some(store) = open::reader(&global.state)? else {
+            return Ok(());
+        };
+        let runs = store.recent_runs(None, 1).await?;
+        let runs: Vec<_> = runs.iter().map(|end| end.run).collect();
+        let removed = in_repository::remove_images(&here.engine, &runs).await;
+        removed.map_err(|failure| anyhow::anyhow!("{}", failure.detail))
+    };
+    if let Err(error) = forgotten.await {
+        screen::log(&format!("the image that was tested is still on the engine: {error:#}"));
+    }
 }

@@ -1,9 +1,12 @@
 //! A repository that its maintainer works in, on this machine: what `lowtide check --repo` and `lowtide test` look at.
 
+use crate::clients::engine::connect::Engine;
 use crate::clients::git::local;
 use lowtide_core::channels::list::Channels;
+use lowtide_core::decide::labels;
 use lowtide_core::fleet::app::{App, Fleet};
 use lowtide_model::failure::Failure;
+use lowtide_model::name::RunId;
 use lowtide_model::policy::{EngineAddress, GitRef, Host, ImageOrigin, Mode, Schedule, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,4 +75,21 @@ pub fn here(fleet: Fleet, here: &Here) -> Fleet {
         apps: fleet.apps.into_iter().map(|(name, it)| (name, app(it))).collect(),
         ..fleet
     }
+}
+
+/// Removes the images of these runs. One that a container has stays.
+///
+/// # Errors
+/// As the engine fails.
+pub async fn remove_images(engine: &EngineAddress, runs: &[RunId]) -> Result<(), Failure> {
+    let engine = Engine::connect(engine).map_err(|e| e.failure())?;
+    for run in runs {
+        let label = format!("{}={run}", labels::RUN);
+        let images = engine.list_images(&label).await.map_err(|e| e.failure())?;
+        for image in images {
+            let removed = engine.remove_image(image.id.as_str()).await;
+            removed.map_err(|e| e.failure())?;
+        }
+    }
+    Ok(())
 }

@@ -97,6 +97,12 @@ apps:
         path
     }
 
+    /// Ids of the images that were built for it.
+    fn images(&self) -> String {
+        let filter = format!("label=io.lowtide.app={}", self.name);
+        String::from_utf8(docker(&["images", "-q", "--filter", &filter])).unwrap()
+    }
+
     fn lowtide(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_lowtide"))
             .args(args)
@@ -114,9 +120,7 @@ apps:
 
 impl Drop for Maintainer {
     fn drop(&mut self) {
-        let filter = format!("label=io.lowtide.app={}", self.name);
-        let out = docker(&["images", "-q", "--filter", &filter]);
-        for image in String::from_utf8_lossy(&out).lines() {
+        for image in self.images().lines() {
             let _ = Command::new("docker").args(["rmi", "-f", image]).output();
         }
     }
@@ -140,6 +144,7 @@ fn a_maintainer_tests_a_commit_without_any_configuration() {
     let good = maintainer.commit();
     let done = maintainer.lowtide(&["test"]);
     assert!(done.status.success(), "{}", said(&done));
+    assert_eq!(maintainer.images(), "");
 
     // The failing stack of a run, reproduced; what is only in the work tree does not count.
     maintainer.write("check", &CHECK.replace("grep -q hello", "grep -q goodbye"));
