@@ -30,6 +30,8 @@ pub(super) struct Following {
     pub(super) json: bool,
     /// The operator requested a revert, so a rollout that rolls back is no failure.
     pub(super) back: bool,
+    /// The next lowtide of this state continues what is interrupted.
+    pub(super) goes_on: bool,
     /// IANA zone of the times shown.
     pub(super) zone: String,
 }
@@ -56,7 +58,11 @@ pub(super) async fn follow(
         match reply {
             None if open.is_empty() => break,
             None => {
-                log("lowtide stopped; it continues the request when it runs again: `lowtide plan`");
+                log(if following.goes_on {
+                    "lowtide stopped; it continues the request when it runs again: `lowtide plan`"
+                } else {
+                    "interrupted: the test has no result"
+                });
                 return Ok(Exit::Failed);
             }
             Some(OperatorResponse::Done(text)) if apps.is_empty() => print_line(&text),

@@ -177,6 +177,7 @@ pub(super) async fn send_request(global: &Global, request: OperatorRequest, json
         apps,
         json,
         back: matches!(request, OperatorRequest::Revert { .. }),
+        goes_on: true,
     };
     let lock = match reach(global, &request).await? {
         Reached::Bot(replies) => return live::follow(replies, &following).await,

@@ -1,4 +1,4 @@
-//! `lowtide test`: the build and the tests of a commit, on the engine of whoever asks.
+//! `lowtide test`: the build and the tests of a commit, on this machine's engine.
 
 use super::args::Global;
 use super::exit::Exit;
@@ -64,6 +64,7 @@ pub(super) async fn test(global: &Global, args: &TestArgs) -> anyhow::Result<Exi
         apps: apps.clone(),
         json: args.json,
         back: false,
+        goes_on: false,
     };
     let loaded = Loaded {
         fleet,
@@ -81,10 +82,9 @@ pub(super) async fn test(global: &Global, args: &TestArgs) -> anyhow::Result<Exi
         ..global.clone()
     };
     let exit = operate::carry_out(&global, loaded, &lock, request, &following).await?;
-    match args.keep {
-        Some(_) if args.json => {}
-        Some(_) => live::print_line(&format!("logs and artefacts are in {}", global.state.display())),
-        None => forget(&global, &here).await,
+    tidy(&global, &here, args.keep.is_some()).await;
+    if args.keep.is_some() && !args.json {
+        live::print_line(&format!("logs and artefacts are in {}", global.state.display()));
     }
     Ok(exit)
 }
@@ -99,18 +99,18 @@ async fn found(args: &TestArgs) -> Option<(PathBuf, String)> {
     found.await.map_err(|failure| screen::log(&failure.detail)).ok()
 }
 
-/// Removes the image that was tested. If this fails, only disk space is lost, so it is said and nothing more.
-async fn forget(global: &Global, here: &Here) {
-    let forgotten = async {
-        let Some(store) = open::reader(&global.state)? else {
-            return Ok(());
+/// Removes what the test left on the engine, and the image that was tested unless it is kept. The result stands if this fails.
+async fn tidy(global: &Global, here: &Here, keeps_image: bool) {
+    let tidied = async {
+        let runs = match open::reader(&global.state)? {
+            Some(store) if !keeps_image => store.recent_runs(None, 1).await?,
+            Some(_) | None => Vec::new(),
         };
-        let runs = store.recent_runs(None, 1).await?;
         let runs: Vec<_> = runs.iter().map(|end| end.run).collect();
-        let removed = in_repository::remove_images(&here.engine, &runs).await;
+        let removed = in_repository::leave_nothing(&here.engine, &global.state, &runs).await;
         removed.map_err(|failure| anyhow::anyhow!("{}", failure.detail))
     };
-    if let Err(error) = forgotten.await {
-        screen::log(&format!("the image that was tested is still on the engine: {error:#}"));
+    if let Err(error) = tidied.await {
+        screen::log(&format!("what the test made is still on the engine: {error:#}"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::clients::engine::connect::Engine;
 use crate::clients::git::local;
+use crate::runtime::self_container;
 use lowtide_core::channels::list::Channels;
 use lowtide_core::decide::labels;
 use lowtide_core::fleet::app::{App, Fleet};
@@ -77,12 +78,16 @@ pub fn here(fleet: Fleet, here: &Here) -> Fleet {
     }
 }
 
-/// Removes the images of these runs. One that a container has stays.
+/// Removes the containers, networks and volumes of the lowtide of this state, and the images of these runs. An interrupt leaves them to the
+/// next start, and there is none.
 ///
 /// # Errors
 /// As the engine fails.
-pub async fn remove_images(engine: &EngineAddress, runs: &[RunId]) -> Result<(), Failure> {
+pub async fn leave_nothing(engine: &EngineAddress, state: &Path, runs: &[RunId]) -> Result<(), Failure> {
+    let instance = self_container::instance(state).map_err(|e| Failure::local(state.display(), &e))?;
     let engine = Engine::connect(engine).map_err(|e| e.failure())?;
+    let ours = [("io.lowtide.instance".to_owned(), instance)];
+    engine.sweep(&ours).await.map_err(|e| e.failure())?;
     for run in runs {
         let label = format!("{}={run}", labels::RUN);
         let images = engine.list_images(&label).await.map_err(|e| e.failure())?;

@@ -1,8 +1,9 @@
 //! `.lowtide.yml` at the commit that is built, and `lowtide test`, by the binary on a real engine.
 
 use crate::engine::{docker, unique};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// What a maintainer writes: the image needs a build argument, and its tests a variable.
@@ -76,7 +77,7 @@ impl Maintainer {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// The configuration of whoever runs lowtide.
+    /// The fleet's configuration.
     fn fleet(&self, allow: &str) -> PathBuf {
         let path = self.folder.path().join("config.yml");
         let text = format!(
@@ -104,7 +105,12 @@ apps:
     }
 
     fn lowtide(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_lowtide"))
+        self.command(args).output().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lowtide"));
+        command
             .args(args)
             .current_dir(self.repository())
             .env("HOME", self.folder.path())
@@ -112,9 +118,8 @@ apps:
             .env(
                 "DOCKER_HOST",
                 format!("unix://{}", std::env::var("LOWTIDE_TEST_ENGINE").unwrap()),
-            )
-            .output()
-            .unwrap()
+            );
+        command
     }
 }
 
@@ -192,4 +197,32 @@ fn a_run_takes_from_the_file_what_the_fleet_allows() {
     maintainer.fleet("[build, test, test.timeout, ready]");
     let done = maintainer.lowtide(&run);
     assert!(done.status.success(), "{}", said(&done));
+}
+
+/// Nobody continues it later, so nothing may wait for that on the engine.
+#[test]
+fn an_interrupted_test_leaves_nothing() {
+    let maintainer = Maintainer::new();
+    maintainer.write("check", "#!/bin/sh\nexec sleep 1000\n");
+    maintainer.commit();
+    let mut child = maintainer
+        .command(&["test"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("exec /check")), "the step never began");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.unwrap().success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest:?}");
+    assert!(
+        rest.iter().any(|line| line.contains("the test has no result")),
+        "{rest:?}"
+    );
+    let filter = format!("label=io.lowtide.app={}", maintainer.name);
+    let containers = docker(&["ps", "-aq", "--filter", &filter]);
+    assert_eq!(String::from_utf8_lossy(&containers), "");
+    assert_eq!(maintainer.images(), "");
 }

@@ -12,10 +12,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Name, password, and the path below which it may do everything.
 pub(crate) type User = (&'static str, &'static str, &'static str);
@@ -63,31 +64,20 @@ impl TokenRegistry {
         });
         // JSON is YAML.
         std::fs::write(dir.path().join("config.yml"), config.to_string()).unwrap();
-        let process = Command::new("docker-registry")
+        let mut process = Command::new("docker-registry")
             .arg("serve")
             .arg(dir.path().join("config.yml"))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let registry = Self {
+        listens(process.stderr.take().unwrap()).await;
+        Self {
             address,
             issued,
             process,
             _dir: dir,
-        };
-        registry.ready().await;
-        registry
-    }
-
-    async fn ready(&self) {
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(&self.address).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("the registry did not start");
     }
 
     /// The tokens issued since the last call, as `user: scope scope`.
@@ -101,6 +91,19 @@ impl Drop for TokenRegistry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Until it says so. What it says later is read too, so that it can go on saying it.
+async fn listens(stderr: ChildStderr) {
+    let (send, said) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        if lines.any(|line| line.contains("listening on")) {
+            let _ = send.send(());
+        }
+        lines.for_each(drop);
+    });
+    said.await.expect("the registry did not start");
 }
 
 const SERVICE: &str = "registry.test";

@@ -44,7 +44,7 @@ impl Registry {
         } else {
             self.credential(from).await?
         };
-        // A mount is one request: whoever sends it must be able to read the one repository and write the other.
+        // A mount is one request, so its credential has to read the one repository and write the other.
         let mount = from.registry == to.registry
             && reading.as_ref().map(|r| &r.credential) == writing.as_ref().map(|w| &w.credential);
         let target = self.open_with(writing, to, Action::Push, mount.then_some(from)).await?;

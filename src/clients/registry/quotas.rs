@@ -1,5 +1,5 @@
 //! The quotas of all registries, shared by the whole fleet and by each revision of its configuration. In memory only:
-//! after a start, one request finds out anew.
+//! after a start, the first request finds out again.
 
 use super::error::RegistryError;
 use super::quota::{Answer, Change, Quota};
@@ -127,7 +127,7 @@ impl Account {
             return Ok(());
         }
         if !accounts.contains_key(&self.key) {
-            // Tokens are made anew every few hours.
+            // A token lives a few hours, and is never seen again.
             accounts.retain(|_, quota| !quota.is_blank(now));
         }
         let quota = accounts.entry(self.key.clone()).or_default();

@@ -254,7 +254,7 @@ impl Check<'_> {
         }
     }
 
-    /// A reference would name a secret of whoever runs lowtide.
+    /// The file comes from the repository: a reference in it would name a secret of the machine that lowtide runs on.
     fn references(&mut self, scope: &Scope, own: &OwnFile) {
         for (place, env) in environments(own) {
             for (name, value) in env {

@@ -10,11 +10,9 @@ const NEAR: usize = 5;
 /// All problems with their lines, and a last line that counts them. No colours: the caller's terminal may have none.
 #[must_use]
 pub fn terminal(file: &str, text: &str, problems: &[Problem]) -> String {
-    let plural = if problems.len() == 1 { "" } else { "s" };
     format!(
-        "{}{file}: {} problem{plural}. The configuration is not used.\n",
-        rendered(file, text, problems, Severity::Error),
-        problems.len()
+        "{} The configuration is not used.\n",
+        errors(file, text, problems).trim_end()
     )
 }
 
