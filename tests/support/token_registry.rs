@@ -56,7 +56,7 @@ impl TokenRegistry {
         let address = free.local_addr().unwrap().to_string();
         drop(free);
         let config = json!({
-            "version": 0.1, "log": { "level": "warn" }, "http": { "addr": address },
+            "version": 0.1, "log": { "level": "info" }, "http": { "addr": address },
             "storage": { "filesystem": { "rootdirectory": dir.path().join("blobs") } },
             "auth": { "token": {
                 "realm": realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": dir.path().join("cert.pem"),
