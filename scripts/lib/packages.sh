@@ -71,11 +71,11 @@ need_host() {
     python3 -c 'import ensurepip' >/dev/null 2>&1 || need no-ensurepip python3-venv
 }
 
-# What the tests use besides: logins, signed archives, ssh to a host of theirs, images of one program, a Prometheus that scrapes.
+# What the tests use besides: logins, signed archives, encrypted secrets, ssh to a host of theirs, images of one program, a Prometheus that scrapes.
 need_all() {
     need_host
     need htpasswd apache2-utils gpg gpg gpgv gpgv gpg-agent gpg-agent openssl openssl xz xz-utils sshd openssh-server \
-        busybox busybox-static prometheus prometheus promtool prometheus
+        busybox busybox-static age age prometheus prometheus promtool prometheus
     need_compiler
     # A dynamically linked busybox (the plain package) cannot live in an image of its own.
     if [ "$(busybox_binary)" = "" ]; then

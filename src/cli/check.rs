@@ -32,7 +32,7 @@ const WHAT: usize = 30;
 
 pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> anyhow::Result<Exit> {
     let found = open::found(global).await?;
-    let (fleet, problems) = match validate::fleet(&found.text) {
+    let (fleet, problems) = match validate::fleet_beside(&found.text, &found.beside) {
         Ok(fleet) => {
             let problems = if also.secrets {
                 unread::secrets(&found.text, &connectivity::unreadable_secrets(&fleet))

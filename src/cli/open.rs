@@ -30,7 +30,7 @@ pub(super) struct Loaded {
 /// Reads and validates the configuration; problems are printed, and `None` comes back.
 pub(super) async fn configuration(global: &Global) -> anyhow::Result<Option<Loaded>> {
     let found = found(global).await?;
-    let fleet = report_problems(&found, validate::fleet(&found.text));
+    let fleet = report_problems(&found, validate::fleet_beside(&found.text, &found.beside));
     Ok(fleet.map(|fleet| Loaded {
         fleet,
         revision: found.revision,
@@ -46,7 +46,7 @@ pub(super) async fn configuration_with_provenance(
     let is_wanted = |name: &str| app.as_str() == name;
     Ok(report_problems(
         &found,
-        validate::fleet_with_provenance(&found.text, &is_wanted),
+        validate::fleet_with_provenance(&found.text, &found.beside, &is_wanted),
     ))
 }
 
@@ -64,7 +64,10 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
         Ok(None) | Err(StoreError::Unreadable { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(report_problems(&found, validate::fleet(&found.text)))
+    Ok(report_problems(
+        &found,
+        validate::fleet_beside(&found.text, &found.beside),
+    ))
 }
 
 /// The current configuration, not parsed yet.

@@ -1,5 +1,6 @@
 //! One file (or folder) per outside system. They do what is requested and report the outcome; they decide nothing.
 
+mod age;
 pub mod archive;
 pub mod clock;
 pub mod credentials;

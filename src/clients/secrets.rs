@@ -1,5 +1,6 @@
 //! Secrets are read where they are used, each time: a rotated file needs no restart.
 
+use super::age;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::local;
 use lowtide_model::secret::{EnvValue, Secret, SecretRef};
@@ -8,18 +9,19 @@ use std::collections::BTreeMap;
 /// Reads a secret. The error names the place, never the value.
 ///
 /// # Errors
-/// `SecretMissing` when the variable is unset or the file cannot be read.
+/// `SecretMissing` when the variable is unset, the file cannot be read, or no identity decrypts it.
 pub fn read(reference: &SecretRef) -> Result<Secret, Failure> {
     match reference {
         SecretRef::Env(name) => std::env::var(name)
             .map(Secret::new)
             .map_err(|_| Failure::new(FailureKind::SecretMissing, format!("{reference} is not set"))),
-        SecretRef::File(path) => std::fs::read_to_string(path)
-            .map(|text| Secret::new(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
-            .map_err(|e| {
-                let kind = local::exhausted(&e).unwrap_or(FailureKind::SecretMissing);
-                Failure::new(kind, format!("{reference}: {e}"))
-            }),
+        SecretRef::File(path) => std::fs::read_to_string(path).map(Secret::of_file).map_err(|e| {
+            let kind = local::exhausted(&e).unwrap_or(FailureKind::SecretMissing);
+            Failure::new(kind, format!("{reference}: {e}"))
+        }),
+        SecretRef::Age(file) => {
+            age::decrypt(file).map_err(|why| Failure::new(FailureKind::SecretMissing, format!("{reference} {why}")))
+        }
     }
 }
 

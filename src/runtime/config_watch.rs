@@ -1,18 +1,19 @@
 //! Where the configuration comes from: a file, or a path in a git repository.
 
 use super::bot::{Bot, InForce};
+use super::config_beside;
 use crate::clients::clock;
 use crate::clients::git::remote::Git;
 use crate::store::error::StoreError;
 use jiff::SignedDuration;
 use lowtide_core::config::validate;
 use lowtide_core::decide::notify;
+use lowtide_core::yaml::age::Beside;
 use lowtide_core::yaml::diagnostic;
 use lowtide_model::failure::Failure;
 use lowtide_model::message::{Addressees, Message, MessageBody};
 use lowtide_model::policy::{GitRef, Source};
 use lowtide_model::trouble::RefusedRevision;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,9 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub text: Vec<u8>,
-    /// Commit id, or a hash of the file.
+    /// The encrypted secrets that the text refers to, of the same commit.
+    pub beside: Beside,
+    /// Commit id, or a hash of the files.
     pub revision: String,
     /// For people: file name, or `repo#branch:path`.
     pub shown: String,
@@ -83,14 +86,23 @@ impl Place {
 /// # Errors
 /// As the file or git fails.
 pub async fn read(place: &Place, git: &Git) -> Result<Found, Failure> {
+    read_after(place, git, None).await
+}
+
+/// As [`read`]; a commit that was found before is not read again.
+async fn read_after(place: &Place, git: &Git, before: Option<&Found>) -> Result<Found, Failure> {
     match place {
         Place::File(path) => read_file(path),
         Place::Git { source, path } => {
             let commit = git.resolve(source).await.map_err(|e| e.failure())?;
+            if let Some(before) = before.filter(|before| before.revision == commit.id) {
+                return Ok(before.clone());
+            }
             let text = git.read_file(source, &commit.id, path).await.map_err(|e| e.failure())?;
             let text = text.ok_or_else(|| missing(format!("{path} is not in commit {}", commit.short())))?;
             let shown = format!("{}@{}:{path}", source.repo, commit.short());
             Ok(Found {
+                beside: config_beside::of_commit(git, source, &commit.id, path, &text).await?,
                 text,
                 revision: commit.id,
                 shown,
@@ -113,14 +125,11 @@ fn read_file(path: &Path) -> Result<Found, Failure> {
         return Err(missing(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
     }
     let text = std::fs::read(path).map_err(broken)?;
-    let revision = Sha256::digest(&text)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let beside = config_beside::of_file(path, &text);
     Ok(Found {
+        revision: config_beside::revision(&text, &beside),
         text,
-        revision,
+        beside,
         shown: path.display().to_string(),
     })
 }
@@ -154,6 +163,7 @@ pub async fn watch(
 pub struct Watch {
     place: Place,
     docker_config: Option<PathBuf>,
+    last: Option<Found>,
     refused: Option<String>,
     /// The store knows of no refusal: one of an earlier process is cleared once.
     cleared: bool,
@@ -177,6 +187,7 @@ impl Watch {
         Self {
             place,
             docker_config,
+            last: None,
             refused: None,
             cleared: false,
             blind: None,
@@ -188,8 +199,8 @@ impl Watch {
     /// # Errors
     /// When the store cannot be used.
     pub async fn look(&mut self, bot: &Bot) -> Result<Seen, StoreError> {
-        let found = match read(&self.place, &bot.git).await {
-            Ok(found) => found,
+        let found = match read_after(&self.place, &bot.git, self.last.as_ref()).await {
+            Ok(found) => self.last.insert(found).clone(),
             Err(failure) => {
                 let why = failure.to_string();
                 if self.blind.as_ref() != Some(&why) {
@@ -257,7 +268,7 @@ impl Watch {
 
     /// The whole revision with its clients.
     fn ready(&self, found: &Found, state: &Path) -> Result<InForce, NotReady> {
-        let fleet = validate::fleet(&found.text).map_err(|problems| {
+        let fleet = validate::fleet_beside(&found.text, &found.beside).map_err(|problems| {
             let text = String::from_utf8_lossy(&found.text);
             NotReady::Refused(diagnostic::terminal(&found.shown, &text, &problems))
         })?;

@@ -5,6 +5,7 @@ pub mod bases;
 pub mod blocking;
 pub mod bot;
 pub mod channels;
+mod config_beside;
 pub mod config_watch;
 pub mod connectivity;
 pub mod control;

@@ -1,5 +1,6 @@
 //! The real binary: what it prints and how it exits.
 
+mod age;
 mod windows;
 
 use insta::assert_snapshot;

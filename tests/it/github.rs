@@ -28,6 +28,7 @@ use lowtide::runtime::notify;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use lowtide::store::sealed::Sealed;
+use lowtide::yaml::age::Beside;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -198,7 +199,7 @@ async fn bot(state: &Path, fleet: Fleet) -> Bot {
 }
 
 fn fleet(text: &str, fake: &Fake, folder: &Path) -> Fleet {
-    let (mut fleet, _) = fleet_with_provenance(text.as_bytes(), &|_| true).unwrap();
+    let (mut fleet, _) = fleet_with_provenance(text.as_bytes(), &Beside::new(), &|_| true).unwrap();
     // No engine takes part.
     fleet.hosts.clear();
     fleet.channels.github = Some(policy(&fake.api, &folder.join("token")));

@@ -13,6 +13,20 @@ pub enum SecretRef {
     Env(String),
     /// A file; one trailing newline is not part of the secret.
     File(PathBuf),
+    /// A file beside the configuration, encrypted with age.
+    Age(AgeFile),
+}
+
+/// The ciphertext travels with the reference: it is as public as the repository that holds it, and a run that began
+/// before the file changed or went away still has its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AgeFile {
+    /// As the configuration writes it: relative to the configuration's folder.
+    pub path: String,
+    /// The binary form of the file, in Base64.
+    pub ciphertext: String,
+    /// Files of identities on the machine that lowtide runs on.
+    pub identities: Vec<PathBuf>,
 }
 
 impl fmt::Display for SecretRef {
@@ -20,6 +34,7 @@ impl fmt::Display for SecretRef {
         match self {
             SecretRef::Env(name) => write!(f, "environment variable {name}"),
             SecretRef::File(path) => write!(f, "file {}", path.display()),
+            SecretRef::Age(file) => write!(f, "encrypted file {}", file.path),
         }
     }
 }
@@ -55,6 +70,14 @@ impl Secret {
     #[must_use]
     pub fn new(value: String) -> Self {
         Self(value)
+    }
+    /// What a file says: one trailing newline is not part of it.
+    #[must_use]
+    pub fn of_file(mut text: String) -> Self {
+        if text.ends_with('\n') {
+            text.pop();
+        }
+        Self(text)
     }
     /// The value itself, for the one place that hands it to the other side.
     #[must_use]

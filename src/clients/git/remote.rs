@@ -3,12 +3,12 @@
 use super::access::Access;
 use super::address::Address;
 use super::error::GitError;
-use super::listing::{self, Followed, Kind};
+use super::listing::{self, Entry, Followed, Kind};
 use super::mirror::{self, Call, Mirror};
 use jiff::Timestamp;
 use lowtide_model::policy::Source;
 use lowtide_model::stages::resolve::Commit;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 /// Bytes of a file read by [`Git::read_file`]: a Dockerfile, a configuration.
 pub const MAX_FILE: u64 = 1 << 20;
+/// What is in a file; `None`: there is none.
+pub type Blob = Result<Option<Vec<u8>>, GitError>;
 /// Characters of a commit's first line and author.
 const MAX_SUBJECT: usize = 200;
 /// File in a mirror whose age says when it was last of use.
@@ -93,35 +95,33 @@ impl Git {
     /// # Errors
     /// As [`Git::resolve`]; `TooLarge` beyond [`MAX_FILE`], `Hostile` for a path that leads out.
     pub async fn read_file(&self, source: &Source, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
-        if path.starts_with('/') || path.split('/').any(|name| name == "..") {
-            let what = format!("the path {path:?} leads out of the repository");
-            return Err(GitError::Hostile { what });
-        }
+        let mut files = self.read_files(source, commit, &[path]).await?;
+        files.pop().unwrap_or(Ok(None))
+    }
+
+    /// Several files of a commit, each as by [`Git::read_file`].
+    ///
+    /// # Errors
+    /// As [`Git::resolve`]; what is wrong with one file alone is in its place.
+    pub async fn read_files(&self, source: &Source, commit: &str, paths: &[&str]) -> Result<Vec<Blob>, GitError> {
         let mirror = self.open(source, &source.repo, deadline(source)).await?;
         let (entries, links) = mirror.list_healed(commit, "").await?;
-        let place = match listing::follow(path, &links) {
-            Followed::Inside(place) => place,
-            Followed::Nowhere => return Ok(None),
-            Followed::Outside => {
-                let what = format!("the path {path:?} leads out of the repository by a link");
-                return Err(GitError::Hostile { what });
-            }
-        };
-        let Some(entry) = entries.iter().find(|e| e.path == place && e.kind == Kind::File) else {
-            return Ok(None);
-        };
-        if entry.size > MAX_FILE {
-            return Err(GitError::TooLarge {
-                what: format!("{path:?} with {} bytes", entry.size),
-                limit: format!("{MAX_FILE} bytes"),
+        let mut files = Vec::new();
+        for path in paths {
+            files.push(match find(path, &entries, &links) {
+                Ok(Some(id)) => {
+                    let args = ["cat-file", "blob", id];
+                    let call = Call {
+                        max_output: usize::try_from(MAX_FILE).unwrap_or(usize::MAX),
+                        ..Call::local(&args)
+                    };
+                    Ok(Some(mirror.git(call).await?))
+                }
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
             });
         }
-        let args = ["cat-file", "blob", &entry.id];
-        let call = Call {
-            max_output: usize::try_from(MAX_FILE).unwrap_or(usize::MAX),
-            ..Call::local(&args)
-        };
-        mirror.git(call).await.map(Some)
+        Ok(files)
     }
 
     /// Removes mirrors that nobody used since then. Returns how many.
@@ -193,6 +193,32 @@ impl Git {
             .clone();
         lock.lock_owned().await
     }
+}
+
+/// The id of a file's content.
+fn find<'e>(path: &str, entries: &'e [Entry], links: &BTreeMap<String, String>) -> Result<Option<&'e str>, GitError> {
+    if path.starts_with('/') || path.split('/').any(|name| name == "..") {
+        let what = format!("the path {path:?} leads out of the repository");
+        return Err(GitError::Hostile { what });
+    }
+    let place = match listing::follow(path, links) {
+        Followed::Inside(place) => place,
+        Followed::Nowhere => return Ok(None),
+        Followed::Outside => {
+            let what = format!("the path {path:?} leads out of the repository by a link");
+            return Err(GitError::Hostile { what });
+        }
+    };
+    let Some(entry) = entries.iter().find(|e| e.path == place && e.kind == Kind::File) else {
+        return Ok(None);
+    };
+    if entry.size > MAX_FILE {
+        return Err(GitError::TooLarge {
+            what: format!("{path:?} with {} bytes", entry.size),
+            limit: format!("{MAX_FILE} bytes"),
+        });
+    }
+    Ok(Some(&entry.id))
 }
 
 /// The source's time limit, from now on. Waiting for another run that uses the same mirror counts.

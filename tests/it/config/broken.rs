@@ -1,6 +1,7 @@
 //! The configuration broken on purpose: what a person sees. Every problem code occurs.
 
 mod commands;
+mod encrypted;
 mod ends;
 mod engines;
 mod halts;
@@ -16,6 +17,7 @@ mod webhooks;
 mod windows;
 
 use commands::COMMANDS;
+use encrypted::ENCRYPTED;
 use ends::ENDS;
 use engines::ENGINES;
 use keys::KEYS;
@@ -142,6 +144,7 @@ fn every_code_occurs_here_and_no_other() {
     let texts = [
         KEYS,
         SECRETS,
+        ENCRYPTED,
         VALUES,
         REFERENCES,
         ROUTERS,

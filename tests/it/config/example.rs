@@ -2,6 +2,7 @@
 
 use lowtide::config::validate;
 use lowtide::fleet::app::Fleet;
+use lowtide::yaml::age::{self, Beside};
 use lowtide::yaml::diagnostic::Problem;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -14,9 +15,16 @@ fn is_default(line: &str) -> bool {
         .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// An encrypted file at each place that the text names.
+fn beside(text: &str) -> Beside {
+    let file = b"age-encryption.org/v1\n-> X25519 a\nb\n--- c\n";
+    let paths = age::named(text.as_bytes()).into_iter();
+    paths.map(|path| (path, Ok(file.to_vec()))).collect()
+}
+
 /// What is in force. A repository's file is laid over what is written, and there a default that is written out is not one that is left out.
 fn in_force(text: &str) -> Result<Fleet, Vec<Problem>> {
-    let mut fleet = validate::fleet(text.as_bytes())?;
+    let mut fleet = validate::fleet_beside(text.as_bytes(), &beside(text))?;
     for app in fleet.apps.values_mut() {
         if let Some(file) = &mut Arc::make_mut(app).repository_file {
             file.below = Value::Null;

@@ -5,6 +5,7 @@ use lowtide::config::validate::{fleet_with_provenance, secrets};
 use lowtide::model::policy::{ReadyCheck, Schedule};
 use lowtide::model::secret::EnvValue;
 use lowtide::model::window::Until;
+use lowtide::yaml::age::Beside;
 
 const TEXT: &str = r#"
 version: 1
@@ -36,7 +37,7 @@ apps:
 
 #[test]
 fn the_nearest_layer_wins_key_by_key() {
-    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes(), &|_| true).unwrap();
+    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes(), &Beside::new(), &|_| true).unwrap();
     let app = &fleet.apps.values().next().unwrap();
     assert_eq!(
         app.env.values().cloned().collect::<Vec<_>>(),
@@ -70,7 +71,7 @@ fn the_nearest_layer_wins_key_by_key() {
 
 #[test]
 fn each_setting_says_where_it_came_from() {
-    let (_, provenance) = fleet_with_provenance(TEXT.as_bytes(), &|_| true).unwrap();
+    let (_, provenance) = fleet_with_provenance(TEXT.as_bytes(), &Beside::new(), &|_| true).unwrap();
     let lines = provenance
         .values()
         .next()
@@ -134,7 +135,7 @@ fn each_setting_says_where_it_came_from() {
 
 #[test]
 fn all_secrets_are_listed_with_their_places() {
-    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes(), &|_| true).unwrap();
+    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes(), &Beside::new(), &|_| true).unwrap();
     let lines: Vec<String> = secrets(&fleet)
         .iter()
         .map(|(place, secret)| format!("{place}: {secret}"))
@@ -157,7 +158,7 @@ fn a_command_has_its_own_readiness() {
         ready: { http: { url: "https://edge.example.org/healthz" } }
 "#
         .trim_start_matches('\n');
-    let (fleet, provenance) = fleet_with_provenance(text.as_bytes(), &|_| true).unwrap();
+    let (fleet, provenance) = fleet_with_provenance(text.as_bytes(), &Beside::new(), &|_| true).unwrap();
     let settings = provenance.values().next().unwrap().iter();
     let lines = settings
         .filter(|s| s.key.starts_with("rollout[1]"))
@@ -228,7 +229,7 @@ apps:
 /// What is taken out of windows is said once for all of them; where no window opens, nothing is taken out.
 #[test]
 fn a_blackout_of_the_defaults_holds_for_every_window() {
-    let (fleet, provenance) = fleet_with_provenance(WINDOWS.as_bytes(), &|_| true).unwrap();
+    let (fleet, provenance) = fleet_with_provenance(WINDOWS.as_bytes(), &Beside::new(), &|_| true).unwrap();
     let windows: Vec<_> = fleet
         .apps
         .values()

@@ -1,6 +1,7 @@
 //! Files that are no configuration are refused fast, by name; nothing panics.
 
 use lowtide::config::validate;
+use lowtide::yaml::age::Beside;
 use lowtide::yaml::diagnostic::{json, markdown, sarif, terminal};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -71,7 +72,7 @@ fn a_thousand_apps_are_read_in_a_moment() {
 }
 
 fn everything(bytes: &[u8]) {
-    if let Err(problems) = validate::fleet_with_provenance(bytes, &|_| true) {
+    if let Err(problems) = validate::fleet_with_provenance(bytes, &Beside::new(), &|_| true) {
         let text = String::from_utf8_lossy(bytes);
         assert!(!problems.is_empty());
         assert!(!terminal("f", &text, &problems).is_empty());

@@ -4,6 +4,7 @@
 //! [`merge`] lays an app over its profile over the defaults, and [`validate`] turns that into a
 //! [`Fleet`](crate::fleet::app::Fleet), collecting every problem.
 
+mod age;
 mod app;
 #[cfg(test)]
 mod corpus_tests;

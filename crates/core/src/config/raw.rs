@@ -85,6 +85,8 @@ raw! {
         registries: BTreeMap<String, Registry>,
         /// How package repositories are asked what is new.
         package_repositories: Option<PackageRepositories>,
+        /// What decrypts secrets of the form `{ age: FILE }`.
+        age: Option<Age>,
         notify: Option<Notify>,
         limits: Option<Limits>,
         retention: Option<Retention>,
@@ -121,6 +123,10 @@ raw! {
         proxy: Option<Text>,
         /// What begins with the key is fetched from the value instead. Signatures must fit all the same.
         mirrors: TextMap,
+    }
+    Age {
+        /// Absolute paths of files that age-keygen wrote, outside of git.
+        identities: Option<Vec<Text>>,
     }
     AppGithub {
         /// `owner/name`, when the source is not that GitHub repository itself.

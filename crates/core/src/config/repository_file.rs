@@ -6,6 +6,7 @@ use super::raw::{self, OwnFile};
 use super::shape;
 use super::validate::{disagree, in_order};
 use crate::fleet::app::{App, RepositoryFile};
+use crate::yaml::age::{self, Encrypted};
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, Step, shown};
 use crate::yaml::raw::{EnvMap, TextOrSecret};
@@ -104,6 +105,7 @@ pub fn own_settings(app: &App, file: &RepositoryFile, bytes: &[u8]) -> Result<Ow
         settings: Vec::new(),
         tracing: false,
         good_crons: BTreeSet::new(),
+        encrypted: Encrypted::Known(&file.encrypted),
     };
     let settings = check.own_file(app, file, own, below);
     if check.problems.is_empty() {
@@ -170,7 +172,15 @@ impl Check<'_> {
         };
         // Maps of texts: this cannot fail.
         let below = serde_json::to_value(below).map(pruned).unwrap_or_default();
-        Some(RepositoryFile { path, allow, below })
+        let mut named = BTreeSet::new();
+        age::named_in(&below, &mut named);
+        Some(RepositoryFile {
+            path,
+            allow,
+            below,
+            // One that cannot be found is reported where it is used.
+            encrypted: named.iter().filter_map(|path| self.encrypted.find(path).ok()).collect(),
+        })
     }
 
     fn own_file(&mut self, app: &App, file: &RepositoryFile, own: OwnFile, below: OwnFile) -> OwnSettings {

@@ -391,7 +391,10 @@ fn map_hint(node: &Node) -> &'static str {
     let entries = node.entries();
     if is_template(node) {
         "`{` begins a map of keys: put the text in quotes"
-    } else if entries.iter().all(|entry| entry.key == "env" || entry.key == "file") {
+    } else if entries
+        .iter()
+        .all(|entry| ["env", "file", "age"].contains(&entry.key.as_str()))
+    {
         "a secret cannot stand here: variables in `env` and the ids in `build.secrets` can refer to one"
     } else {
         ""

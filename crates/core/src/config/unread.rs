@@ -25,12 +25,12 @@ fn walk(node: &Node, here: &Route, unreadable: &[(SecretRef, String)], problems:
     for entry in node.entries() {
         let route = here.key(&entry.key);
         if let Kind::Scalar { text, .. } = &entry.value.kind
-            && let Some((_, why)) = unreadable.iter().find(|(secret, _)| refers(&entry.key, text, secret))
+            && let Some((secret, why)) = unreadable.iter().find(|(secret, _)| refers(&entry.key, text, secret))
         {
             let mut message = String::from("this secret cannot be read");
             // Writing to a String cannot fail.
             let _ = write!(message, ": {why}");
-            let hint = "set it where lowtide runs; `check --no-secrets` leaves secrets out";
+            let hint = hint(secret);
             problems.push(
                 Problem::new("missing-secret", message)
                     .hint(hint)
@@ -46,9 +46,20 @@ fn walk(node: &Node, here: &Route, unreadable: &[(SecretRef, String)], problems:
     }
 }
 
+fn hint(secret: &SecretRef) -> &'static str {
+    match secret {
+        SecretRef::Env(_) | SecretRef::File(_) => "set it where lowtide runs; `check --no-secrets` leaves secrets out",
+        SecretRef::Age(_) => {
+            "encrypt it for the recipients of `age.identities` (`age-keygen -y FILE` prints one); \
+             `check --no-secrets` leaves secrets out"
+        }
+    }
+}
+
 fn refers(key: &str, text: &str, secret: &SecretRef) -> bool {
     match secret {
         SecretRef::Env(name) => key == "env" && text == name,
         SecretRef::File(path) => key == "file" && path.as_os_str() == text,
+        SecretRef::Age(file) => key == "age" && text == file.path,
     }
 }

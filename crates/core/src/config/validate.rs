@@ -1,9 +1,11 @@
 //! Raw configuration to a valid fleet, collecting every problem.
 
+use super::age::identities;
 use super::raw;
 use super::shape;
 use crate::channels::list::Channels;
 use crate::fleet::app::Fleet;
+use crate::yaml::age::{Beside, Encrypted};
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, Span};
 use crate::yaml::from_tree;
@@ -25,18 +27,27 @@ pub use crate::yaml::scope::{Origin, Provenance, Setting};
 /// # Errors
 /// Every problem of the text, in the order of their places.
 pub fn fleet(text: &[u8]) -> Result<Fleet, Vec<Problem>> {
-    read(text, &|_| false).map(|(fleet, _)| fleet)
+    fleet_beside(text, &Beside::new())
 }
 
-/// As [`fleet`]; also returns the effective settings, with their origins, of each app whose name `is_wanted`. `plan` shows them.
+/// As [`fleet`], with the encrypted secrets that stand beside the text.
+///
+/// # Errors
+/// As [`fleet`].
+pub fn fleet_beside(text: &[u8], beside: &Beside) -> Result<Fleet, Vec<Problem>> {
+    read(text, beside, &|_| false).map(|(fleet, _)| fleet)
+}
+
+/// As [`fleet_beside`]; also returns the effective settings, with their origins, of each app whose name `is_wanted`. `plan` shows them.
 ///
 /// # Errors
 /// As [`fleet`].
 pub fn fleet_with_provenance(
     text: &[u8],
+    beside: &Beside,
     is_wanted: &dyn Fn(&str) -> bool,
 ) -> Result<(Fleet, Provenance), Vec<Problem>> {
-    read(text, is_wanted)
+    read(text, beside, is_wanted)
 }
 
 /// Every secret that the fleet refers to, with the place that does, for the caller to probe.
@@ -74,13 +85,13 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     out
 }
 
-fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Provenance), Vec<Problem>> {
+fn read(bytes: &[u8], beside: &Beside, is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Provenance), Vec<Problem>> {
     let text = limits::text(bytes).map_err(|problem| vec![problem])?;
     // Before the second reader gets the text: depth and aliases are bounded here.
     let (tree, problems) = tree::read(text).map_err(|problem| vec![problem])?;
     let (first, second) = std::thread::scope(|scope| {
         let second = scope.spawn(|| second::read(text));
-        (first_reading(&tree, problems, is_wanted), second.join())
+        (first_reading(&tree, problems, beside, is_wanted), second.join())
     });
     let second = second.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let FirstReading { file, result } = first?;
@@ -102,6 +113,7 @@ struct FirstReading {
 fn first_reading(
     tree: &Node,
     mut problems: Vec<Problem>,
+    beside: &Beside,
     is_wanted: &dyn Fn(&str) -> bool,
 ) -> Result<FirstReading, Vec<Problem>> {
     let shape = shape::compare(tree, &raw::schema());
@@ -130,6 +142,10 @@ fn first_reading(
         settings: Vec::new(),
         tracing: false,
         good_crons: BTreeSet::new(),
+        encrypted: Encrypted::Beside {
+            files: beside,
+            identities: identities(file.age.as_ref()),
+        },
     };
     let (fleet, provenance) = check.file(&file, is_wanted);
     let result = if check.problems.is_empty() {
@@ -179,6 +195,7 @@ impl Check<'_> {
             None => self.missing(&top, &Route::keys("version"), "begin the file with `version: 1`"),
         }
         let timezone = self.timezone(&top, file.timezone.as_ref());
+        self.age(&top, file.age.as_ref());
         let hosts = self.hosts(&top, file);
         let registries = self.registries(&top, &file.registries);
         let archives = self.package_repositories(&top, &file.package_repositories.clone().unwrap_or_default());

@@ -10,7 +10,7 @@ use lowtide_model::policy::{
     ArchivePolicy, BuildPolicy, Host, ImageOrigin, Limits, Mode, OwnSettings, PublishPolicy, Ready, RegistryAccess,
     Retention, Schedule, Source, TestPolicy, TestSetup, WebPolicy,
 };
-use lowtide_model::secret::{EnvValue, SecretRef, secrets_of};
+use lowtide_model::secret::{AgeFile, EnvValue, SecretRef, secrets_of};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,6 +67,9 @@ pub struct RepositoryFile {
     pub allow: Vec<String>,
     /// What the fleet's configuration says of the same, as it is written there: the file is laid over it.
     pub below: serde_json::Value,
+    /// The encrypted secrets that `below` refers to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encrypted: Vec<AgeFile>,
 }
 
 impl App {

@@ -1,8 +1,9 @@
 //! What every part of the validation shares: the tree for places, and the list of problems.
 
+use super::age::Encrypted;
 use super::diagnostic::{Problem, Route, Span, shown};
 use super::quantity;
-use super::raw::{Command, Secret, Text};
+use super::raw::{Command, Text};
 use super::scope::{Scope, Setting};
 use super::tree::Node;
 use super::url::url_problem;
@@ -11,7 +12,6 @@ use jiff::civil::Time;
 use lowtide_model::image::{Reference, Repository};
 use lowtide_model::name::HostName;
 use lowtide_model::policy::EngineAddress;
-use lowtide_model::secret::SecretRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
@@ -29,6 +29,7 @@ pub(crate) struct Check<'a> {
     pub(crate) tracing: bool,
     /// Cron expressions that are known to fire at some time. Apps often share one.
     pub(crate) good_crons: BTreeSet<String>,
+    pub(crate) encrypted: Encrypted<'a>,
 }
 
 impl Check<'_> {
@@ -70,51 +71,6 @@ impl Check<'_> {
             self.report(scope, rest, problem);
         }
         self.first_host.clone()
-    }
-
-    pub(crate) fn secret(&mut self, scope: &Scope, rest: &Route, raw: Option<&Secret>) -> Option<SecretRef> {
-        let raw = raw?;
-        let found = match (&raw.env, &raw.file) {
-            (Some(env), None) if is_variable(&env.0) => Some(SecretRef::Env(env.0.clone())),
-            (None, Some(file)) if file.0.starts_with('/') => Some(SecretRef::File(file.0.clone().into())),
-            // The value is not shown: it may be the secret itself, put in the wrong place.
-            (Some(_), None) => {
-                let problem = Problem::new(
-                    "literal-secret",
-                    format!("`{rest}.env` is not the name of an environment variable"),
-                );
-                self.report(
-                    scope,
-                    &rest.key("env"),
-                    problem.hint("a name has letters, digits and `_`: `{ env: GHCR_TOKEN }`"),
-                );
-                None
-            }
-            (None, Some(_)) => {
-                let problem = Problem::new("literal-secret", format!("`{rest}.file` is not an absolute path"));
-                self.report(
-                    scope,
-                    &rest.key("file"),
-                    problem.hint("write it like `{ file: /run/secrets/ghcr }`"),
-                );
-                None
-            }
-            (Some(_), Some(_)) | (None, None) => {
-                if !self.is_touched(scope, rest) {
-                    let problem = Problem::new("one-of", format!("`{rest}` needs exactly one of `env` and `file`"));
-                    self.report(
-                        scope,
-                        rest,
-                        problem.hint("write `{ env: NAME }` or `{ file: /run/secrets/NAME }`"),
-                    );
-                }
-                None
-            }
-        };
-        if let Some(secret) = &found {
-            self.note(scope, rest, secret.to_string());
-        }
-        found
     }
 
     pub(crate) fn repository(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<Repository> {
@@ -240,11 +196,6 @@ impl Check<'_> {
         }
         time
     }
-}
-
-fn is_variable(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// A name that refers to nothing.

@@ -59,10 +59,10 @@ pub(crate) fn masked(text: &str, problems: &[Problem]) -> String {
     out.join("\n")
 }
 
-/// `env: NAME` or `file: PATH` under a key such as `password:` is what should be there.
+/// `env: NAME`, `file: PATH` or `age: PATH` under a key such as `password:` is what should be there.
 fn is_reference(line: &str) -> bool {
     let line = line.trim_start();
-    line.is_empty() || line.starts_with('#') || line.starts_with("env:") || line.starts_with("file:")
+    line.is_empty() || line.starts_with('#') || ["env:", "file:", "age:"].iter().any(|key| line.starts_with(key))
 }
 
 fn cover(line: &str, from: usize) -> String {

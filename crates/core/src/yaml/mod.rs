@@ -2,6 +2,7 @@
 //! it with places, [`from_tree`] turns the tree into the structs of [`raw`], [`second`] reads the text itself into the same
 //! structs; [`check`] collects every problem with its place, and where each setting came from.
 
+pub mod age;
 pub(crate) mod check;
 pub mod diagnostic;
 pub(crate) mod from_tree;
@@ -12,6 +13,7 @@ pub mod raw;
 pub(crate) mod ready;
 pub mod scope;
 pub mod second;
+pub(crate) mod secret;
 pub(crate) mod tree;
 pub(crate) mod url;
 pub(crate) mod words;

@@ -125,12 +125,14 @@ macro_rules! raw {
 pub(crate) use raw;
 
 raw! {
-    /// Where a secret is found: exactly one of the two.
+    /// Where a secret is found: exactly one of the three.
     Secret {
         /// Name of an environment variable of the lowtide process.
         env: Option<Text>,
         /// Absolute path of a file; one trailing newline is not part of the secret.
         file: Option<Text>,
+        /// Path of a file that is encrypted with age, below the folder of this configuration.
+        age: Option<Text>,
     }
     /// At most one of `healthcheck`, `http`, `log`, `exec`, `exit` and `stay_up`.
     Ready {

@@ -133,14 +133,14 @@ fn what_a_command_cannot_be() {
 
     one-of
 
-      × `command.env.BOTH` needs exactly one of `env` and `file`
+      × `command.env.BOTH` needs exactly one of `env`, `file` and `age`
         ╭─[lowtide.yml:12:87]
      11 │           run: [./deploy.sh]
      12 │           env: { LOWTIDE_IMAGE: mine, "A B": c, TOKEN: { file: ******** }, LIST: [x], BOTH: { env: A, file: /a } }
         ·                                                                                       ────
      13 │         before: [ { exec: [a] } ]
         ╰────
-      help: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`
+      help: write `{ env: NAME }`, `{ file: /run/secrets/NAME }` or `{ age: secrets/NAME.age }`
 
     not-for-commands
 

@@ -117,14 +117,14 @@ fn secrets_are_never_echoed() {
 
     one-of
 
-      × `notify.github.token` needs exactly one of `env` and `file`
+      × `notify.github.token` needs exactly one of `env`, `file` and `age`
         ╭─[lowtide.yml:15:13]
      14 │     operators: [ops@example.org]
      15 │   github: { token: { env: A, file: /b } }
         ·             ─────
      16 │ apps:
         ╰────
-      help: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`
+      help: write `{ env: NAME }`, `{ file: /run/secrets/NAME }` or `{ age: secrets/NAME.age }`
 
     credentials-in-url
 

@@ -46,25 +46,25 @@ fn tests_that_cannot_be_run() {
 
     one-of
 
-      × `env.B` needs exactly one of `env` and `file`
+      × `env.B` needs exactly one of `env`, `file` and `age`
        ╭─[lowtide.yml:5:38]
      4 │     source: { repo: "https://git.example.org/web.git" }
      5 │     env: { A: { env: **** * ***** }, B: { env: B, file: /b }, C: {}, TAG: {date} }
        ·                                      ─
      6 │     build: { args: { NPM_TOKEN: { env: NPM } }, secrets: { "a b": { env: NPM }, npm: ************ } }
        ╰────
-      help: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`
+      help: write `{ env: NAME }`, `{ file: /run/secrets/NAME }` or `{ age: secrets/NAME.age }`
 
     one-of
 
-      × `env.C` needs exactly one of `env` and `file`
+      × `env.C` needs exactly one of `env`, `file` and `age`
        ╭─[lowtide.yml:5:63]
      4 │     source: { repo: "https://git.example.org/web.git" }
      5 │     env: { A: { env: **** * ***** }, B: { env: B, file: /b }, C: {}, TAG: {date} }
        ·                                                               ─
      6 │     build: { args: { NPM_TOKEN: { env: NPM } }, secrets: { "a b": { env: NPM }, npm: ************ } }
        ╰────
-      help: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`
+      help: write `{ env: NAME }`, `{ file: /run/secrets/NAME }` or `{ age: secrets/NAME.age }`
 
     wrong-type
 

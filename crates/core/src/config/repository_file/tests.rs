@@ -68,6 +68,27 @@ fn a_file_that_sets_nothing_changes_nothing() {
     assert_eq!((*app).clone().with(own), *app);
 }
 
+/// The file is read in another commit and later than the configuration: what stands encrypted beside that is at hand all the same.
+#[test]
+fn encrypted_secrets_of_the_configuration_stay_in_reach() {
+    let fleet = FLEET
+        .replace("{ env: NPM }", "{ age: s/npm.age }")
+        .replace("{ env: TEST_TOKEN }", "{ age: s/token.age }")
+        .replace("apps:", "age: { identities: [/k] }\napps:");
+    let file = b"age-encryption.org/v1\n-> X25519 a\nb\n--- c\n";
+    let paths = crate::yaml::age::named(fleet.as_bytes()).into_iter();
+    let beside = paths.map(|path| (path, Ok(file.to_vec()))).collect();
+    let fleet = validate::fleet_beside(fleet.as_bytes(), &beside).unwrap();
+    let app = fleet.apps.values().next().unwrap();
+    // An earlier commit had no use for the secret.
+    let without = read(app, "version: 1\ntest: { env: { TOKEN: none } }\n").unwrap();
+    assert!(matches!(without.tests[0].env["TOKEN"], EnvValue::Text(_)));
+    let later = (**app).clone().with(without);
+    assert_eq!(later.clone().with(read(&later, "version: 1\n").unwrap()), **app);
+    let stranger = read(app, "version: 1\nenv: { A: { age: s/other.age } }\n").unwrap_err();
+    assert!(stranger.contains("`env.A` refers to a secret"), "{stranger}");
+}
+
 #[test]
 fn a_stack_of_the_repository_takes_the_place_of_sidecars() {
     let own = read(

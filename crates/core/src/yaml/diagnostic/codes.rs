@@ -30,6 +30,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("empty", "nothing in the file"),
     ("empty-list", "a list without entries"),
     ("empty-window", "a window or span without length"),
+    (
+        "encrypted-secret",
+        "a secret's file that is not there, or not one that an identity of age could decrypt",
+    ),
     ("key-not-text", "a list or map as a key"),
     ("latest", "`latest` as a thing to publish or roll out"),
     ("literal-secret", "a secret written out"),
