@@ -1,6 +1,7 @@
 //! Builds on the real engine, by BuildKit and by the classic builder.
 
 mod secrets;
+mod ssh;
 
 use super::engine::{docker, engine, export, unique};
 use super::proxy;
@@ -50,6 +51,7 @@ fn request(dir: &Path) -> BuildRequest {
         pull: false,
         registry_auth: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
         is_stale_index: lowtide::packages::stale_index::is_stale_index,
     }
 }

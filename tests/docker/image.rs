@@ -39,6 +39,7 @@ async fn built(engine: &Engine, dockerfile: &str, labels: &[(&str, &str)]) -> (S
         pull: false,
         registry_auth: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
         is_stale_index: lowtide::packages::stale_index::is_stale_index,
     };
     let built = engine

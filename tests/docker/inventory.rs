@@ -94,6 +94,7 @@ fn request(dir: &Path) -> BuildRequest {
         pull: false,
         registry_auth: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
         is_stale_index: lowtide::packages::stale_index::is_stale_index,
     }
 }

@@ -343,6 +343,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
                 host: "build".parse().unwrap(),
                 args: BTreeMap::new(),
                 secrets: BTreeMap::new(),
+                ssh: BTreeMap::new(),
                 target: None,
                 labels: BTreeMap::new(),
                 label_schema: false,

@@ -190,6 +190,9 @@ pub struct BuildPolicy {
     /// For `RUN --mount=type=secret`, by their ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretRef>,
+    /// Private keys for `RUN --mount=type=ssh`, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ssh: BTreeMap<String, SecretRef>,
     pub target: Option<String>,
     /// Labels of the owner's, besides the OCI ones.
     pub labels: BTreeMap<String, String>,

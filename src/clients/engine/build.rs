@@ -1,5 +1,6 @@
 //! Building an image: BuildKit, or the classic builder where an engine has none.
 
+use super::agent::Agent;
 use super::auth;
 use super::builderror::{BuildError, failed, stale_error, timed_out};
 use super::buildlog::BuildLog;
@@ -63,6 +64,8 @@ pub struct BuildRequest {
     pub registry_auth: RegistryAuth,
     /// For `RUN --mount=type=secret`, by their ids. Only BuildKit has them.
     pub secrets: BTreeMap<String, Secret>,
+    /// Private keys for `RUN --mount=type=ssh`, by their ids. Only BuildKit has such mounts.
+    pub ssh: BTreeMap<String, Secret>,
     /// Does this line of the output say that a package index was not refreshed? Such a build may lack the fixes it was
     /// made for.
     pub is_stale_index: fn(&str) -> bool,
@@ -166,6 +169,7 @@ impl Engine {
             dockerfile: Arc::new(Context::single(name, dockerfile, request.commit_time)),
             auth: request.registry_auth.clone(),
             secrets: request.secrets.clone(),
+            ssh: agents(&request.ssh).await?,
         };
         let docker = self.docker.clone().with_timeout(request.timeout);
         if let Some(session) = self.session(id, offer).await? {
@@ -185,7 +189,7 @@ impl Engine {
                 .map(|image| (image, Builder::BuildKit))
                 .map_err(|e| context_first(&session, e));
         }
-        if !request.secrets.is_empty() {
+        if !request.secrets.is_empty() || !request.ssh.is_empty() {
             return Err(BuildError::NoSecrets);
         }
         log.note("This engine offers no BuildKit; its classic builder builds.");
@@ -303,6 +307,17 @@ fn classic_auth(logins: &RegistryAuth) -> HashMap<String, DockerCredentials> {
         (key.to_owned(), auth::config(key, credential))
     });
     named.collect()
+}
+
+/// Before the build: a key that no agent takes would end as a failure of some step.
+async fn agents(keys: &BTreeMap<String, Secret>) -> Result<BTreeMap<String, Agent>, BuildError> {
+    let mut agents = BTreeMap::new();
+    for (id, key) in keys {
+        let agent = Agent::start(key).await;
+        let agent = agent.map_err(|source| BuildError::Agent { id: id.clone(), source })?;
+        agents.insert(id.clone(), agent);
+    }
+    Ok(agents)
 }
 
 async fn scan(request: &BuildRequest, always: &[&str]) -> Result<Context, ContextError> {

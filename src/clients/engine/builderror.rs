@@ -1,5 +1,6 @@
 //! How a build can fail, and where in the Dockerfile.
 
+use super::agent::AgentError;
 use super::buildlog::{BuildLog, FailedStep, StaleIndex};
 use super::context::ContextError;
 use super::error::{EngineError, disk_full, registry_kind};
@@ -43,8 +44,10 @@ pub enum BuildError {
         limit: Duration,
         excerpt: Vec<String>,
     },
-    #[error("build.secrets need BuildKit, which this engine does not offer")]
+    #[error("build.secrets and build.ssh need BuildKit, which this engine does not offer")]
     NoSecrets,
+    #[error("the key build.ssh.{id} cannot be used: {source}")]
+    Agent { id: String, source: AgentError },
     #[error("the build was cancelled")]
     Cancelled,
     #[error(transparent)]
@@ -75,6 +78,7 @@ impl BuildError {
             BuildError::PackageIndexStale { excerpt, .. } => with(FailureKind::PackageIndexStale, excerpt),
             BuildError::Timeout { excerpt, .. } => with(FailureKind::BuildTimeout, excerpt),
             BuildError::NoSecrets => with(FailureKind::EngineRejected, &[]),
+            BuildError::Agent { source, .. } => with(source.kind(), &[]),
             BuildError::Cancelled => return None,
             BuildError::Context(error) => error.failure(),
             BuildError::Engine(error) => error.failure(),

@@ -1,5 +1,6 @@
 //! A Docker engine, over its HTTP API. bollard's types stay inside this folder.
 
+mod agent;
 pub mod archive;
 pub mod auth;
 pub mod build;
@@ -8,6 +9,7 @@ pub mod buildlog;
 pub mod connect;
 pub mod container;
 pub mod context;
+mod dir;
 pub mod error;
 pub mod exec;
 pub mod http;

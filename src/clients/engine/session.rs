@@ -5,6 +5,7 @@
 //! The file transfer is fsutil's protocol (github.com/tonistiigi/fsutil, `send.go`): we send one STAT per entry, in
 //! order, then an empty STAT; the engine requests files by their number; we send DATA until an empty one; FIN ends it.
 
+use super::agent::{Agent, ForwardedAgents};
 use super::connect::Engine;
 use super::context::{Broken, Context, ContextError, Kind};
 use super::error::EngineError;
@@ -24,6 +25,7 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
+use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::SshServer;
 use lowtide_model::secret::Secret;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -36,12 +38,14 @@ use tonic::{Request, Response, Status, Streaming};
 /// The most BuildKit's gRPC takes in one message is far above; its own sender uses this.
 const CHUNK: usize = 32 * 1024;
 /// What BuildKit may call in our session; it takes what is not named as absent.
-const METHODS: [&str; 5] = [
+const METHODS: [&str; 7] = [
     "/moby.filesync.v1.FileSync/DiffCopy",
     "/moby.filesync.v1.Auth/Credentials",
     "/moby.filesync.v1.Auth/GetTokenAuthority",
     "/moby.filesync.v1.Auth/FetchToken",
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+    "/moby.sshforward.v1.SSH/CheckAgent",
+    "/moby.sshforward.v1.SSH/ForwardAgent",
 ];
 /// Go's `io/fs` mode bits, which fsutil sends.
 const GO_DIRECTORY: u32 = 1 << 31;
@@ -59,6 +63,8 @@ pub(super) struct Offer {
     pub(super) auth: RegistryAuth,
     /// For `RUN --mount=type=secret`, by their ids.
     pub(super) secrets: BTreeMap<String, Secret>,
+    /// For `RUN --mount=type=ssh`, by their ids.
+    pub(super) ssh: BTreeMap<String, Agent>,
 }
 
 /// An open session; dropped, it closes, and a build that still needs it fails.
@@ -107,6 +113,7 @@ impl Engine {
         };
         let credentials = Credentials::new(files.offer.clone());
         let secrets = BuildSecrets(files.offer.clone());
+        let agents = ForwardedAgents(files.offer.clone());
         // tonic knows how to serve a duplex pipe, not an upgraded connection; the pump owns the wire, so dropping it
         // closes the session on the engine's side too.
         let (mut near, far) = tokio::io::duplex(2 * CHUNK);
@@ -122,6 +129,7 @@ impl Engine {
                 .add_service(FileSyncServer::new(files))
                 .add_service(AuthServer::new(credentials))
                 .add_service(SecretsServer::new(secrets))
+                .add_service(SshServer::new(agents))
                 .serve_with_incoming(incoming)
                 .await;
             if let Err(error) = served {
@@ -420,6 +428,7 @@ mod tests {
             dockerfile: Arc::new(Context::empty()),
             auth,
             secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
         }))
     }
 

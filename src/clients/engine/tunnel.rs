@@ -3,14 +3,13 @@
 //!
 //! All calls then go one way, whatever the transport: typed ones, raw ones, and connections that turn into streams.
 
+use super::dir::Dir;
 use crate::clients::secrets;
 use lowtide_model::failure::Failure;
 use lowtide_model::policy::{SshEngine, TlsEngine};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,10 +57,6 @@ pub(super) struct Tunnel {
 /// What the last connection that broke off said, if it said anything.
 type Words = Arc<Mutex<Option<String>>>;
 
-/// Only we can look inside; it goes with the tunnel.
-#[derive(Debug)]
-struct Dir(PathBuf);
-
 impl Tunnel {
     /// # Errors
     /// When the key cannot be read, or no socket made.
@@ -71,7 +66,7 @@ impl Tunnel {
             Some(reference) => Some(dir.write_key(secrets::read(reference)?.expose())?),
             None => None,
         };
-        let arguments = Arc::new(ssh_arguments(ssh, &dir.0, key.as_deref()));
+        let arguments = Arc::new(ssh_arguments(ssh, &dir.path(), key.as_deref()));
         let words = Words::default();
         let reported = Arc::clone(&words);
         Self::start(dir, words, move |client| {
@@ -113,40 +108,6 @@ impl Tunnel {
 
     pub(super) fn last_words(&self) -> Option<String> {
         self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Dir {
-    fn new() -> std::io::Result<Self> {
-        // Short: the path of a socket has 108 bytes.
-        let path = std::env::temp_dir().join(format!("lt-{}", ulid::Ulid::generate()));
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("s")
-    }
-
-    /// ssh reads keys only from files, and only from private ones: mounted secrets are often readable by all.
-    fn write_key(&self, key: &str) -> std::io::Result<PathBuf> {
-        let path = self.0.join("key");
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        // ssh refuses a key without its last line break.
-        file.write_all(key.trim_end().as_bytes())?;
-        file.write_all(b"\n")?;
-        Ok(path)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        // Already gone, or of no use to anyone.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -16,7 +16,7 @@ use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::hide::masked;
 use lowtide_model::image::{ImageId, Reference, Repository, ServedDigest};
 use lowtide_model::policy::BuildPolicy;
-use lowtide_model::secret::Secret;
+use lowtide_model::secret::{Secret, SecretRef};
 use lowtide_model::stages::build::{Build, Built};
 use lowtide_model::stages::resolve::{BasePin, Commit};
 use lowtide_packages::dockerfile::parse::Dockerfile;
@@ -64,7 +64,8 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
         // Bases are pinned to digests already; asking again would only cost time. Local bases must not be pulled.
         pull: false,
         registry_auth: auth(context, effect).await?,
-        secrets: build_secrets(app.build())?,
+        secrets: values(&app.build().secrets)?,
+        ssh: values(&app.build().ssh)?,
         is_stale_index,
     };
     let log_path = directory.join("build.log");
@@ -111,9 +112,9 @@ async fn checkout(context: &StageContext<'_>, directory: &Path, commit: &Commit)
     Ok(checkout)
 }
 
-fn build_secrets(policy: &BuildPolicy) -> Result<BTreeMap<String, Secret>, Failure> {
-    let secrets = policy.secrets.iter();
+fn values(secrets: &BTreeMap<String, SecretRef>) -> Result<BTreeMap<String, Secret>, Failure> {
     secrets
+        .iter()
         .map(|(id, secret)| Ok((id.clone(), secrets::read(secret)?)))
         .collect()
 }

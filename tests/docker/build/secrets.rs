@@ -42,5 +42,5 @@ async fn build_secrets_are_mounted_and_leave_nothing() {
     let (refused, _) = build_on(&classic.engine(), request).await;
     let failure = refused.unwrap_err().failure().unwrap();
     assert_eq!(failure.kind, FailureKind::EngineRejected);
-    insta::assert_snapshot!(failure.detail, @"build.secrets need BuildKit, which this engine does not offer");
+    insta::assert_snapshot!(failure.detail, @"build.secrets and build.ssh need BuildKit, which this engine does not offer");
 }

@@ -6,6 +6,7 @@ use crate::fleet::app::App;
 use crate::yaml::check::{Check, unknown};
 use crate::yaml::diagnostic::{Problem, Route, shown};
 use crate::yaml::quantity;
+use crate::yaml::raw::Secret;
 use crate::yaml::ready::strings;
 use crate::yaml::scope::{Origin, Scope};
 use croner::parser::{CronParser, Seconds, Year};
@@ -113,17 +114,20 @@ impl Check<'_> {
         }
     }
 
-    fn build_secrets(&mut self, scope: &Scope, raw: &raw::Build) -> BTreeMap<String, SecretRef> {
+    /// `build.secrets` and `build.ssh`, by the ids that the Dockerfile has.
+    fn mounted(
+        &mut self,
+        scope: &Scope,
+        key: &str,
+        raw: &BTreeMap<String, Secret>,
+        hint: &str,
+    ) -> BTreeMap<String, SecretRef> {
         let mut secrets = BTreeMap::new();
-        for (id, secret) in &raw.secrets {
-            let at = Route::keys("build.secrets").key(id);
+        for (id, secret) in raw {
+            let at = Route::keys("build").key(key).key(id);
             if id.is_empty() || id.contains([',', '=', '"', '\0']) || id.contains(char::is_whitespace) {
                 let problem = Problem::new("bad-name", format!("`{}` cannot be the id of a secret", shown(id)));
-                self.report(
-                    scope,
-                    &at,
-                    problem.hint("it is what the Dockerfile says: `--mount=type=secret,id=npm`"),
-                );
+                self.report(scope, &at, problem.hint(hint));
             }
             let secret = self.secret(scope, &at, Some(secret));
             secrets.extend(secret.map(|secret| (id.clone(), secret)));
@@ -155,7 +159,10 @@ impl Check<'_> {
         for (key, text) in &raw.args {
             self.note(scope, &at("args").key(key), text.0.clone());
         }
-        let secrets = self.build_secrets(scope, raw);
+        let hint = "it is what the Dockerfile says: `--mount=type=secret,id=npm`";
+        let secrets = self.mounted(scope, "secrets", &raw.secrets, hint);
+        let hint = "it is what the Dockerfile says: `--mount=type=ssh,id=github`; without an id that is `default`";
+        let ssh = self.mounted(scope, "ssh", &raw.ssh, hint);
         if let Some(target) = &raw.target {
             self.note(scope, &at("target"), target.0.clone());
         }
@@ -168,6 +175,7 @@ impl Check<'_> {
             host: self.host(scope, &at("host"), raw.host.as_ref()),
             args: strings(&raw.args),
             secrets,
+            ssh,
             target: raw.target.as_ref().map(|text| text.0.clone()),
             labels: strings(&raw.labels),
             label_schema,

@@ -185,6 +185,8 @@ raw! {
         args: TextMap,
         /// For `RUN --mount=type=secret`, by their ids. They are in no layer and in no history.
         secrets: BTreeMap<String, Secret>,
+        /// Private keys for `RUN --mount=type=ssh`, by their ids: an agent of ssh uses them, and the build never has them.
+        ssh: BTreeMap<String, Secret>,
         /// Stage of the Dockerfile.
         target: Option<Text>,
         labels: TextMap,

@@ -19,7 +19,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("File", "kpis", "KPIs"),
     ("Source", "verify", "checking commit signatures"),
     ("Source", "lfs", "choosing about Git LFS"),
-    ("Build", "ssh", "ssh agents in builds"),
     ("Build", "platform", "choosing a platform"),
     ("Build", "platforms", "images for several platforms"),
     ("Build", "cache_from", "cache sources"),

@@ -128,10 +128,12 @@ impl App {
     pub fn secret_refs(&self) -> BTreeSet<(String, &SecretRef)> {
         let build = self.build().secrets.iter();
         let build = build.map(|(id, secret)| (format!("build.secrets.{id}"), secret));
+        let keys = self.build().ssh.iter();
+        let keys = keys.map(|(id, secret)| (format!("build.ssh.{id}"), secret));
         let environments = self.environments().into_iter();
         let of =
             |(place, env): (String, _)| secrets_of(env).map(move |(name, secret)| (format!("{place}.{name}"), secret));
-        build.chain(environments.flat_map(of)).collect()
+        build.chain(keys).chain(environments.flat_map(of)).collect()
     }
 }
 

@@ -281,6 +281,7 @@ async fn build(
         pull: false,
         registry_auth,
         secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
         is_stale_index,
     };
     environment.hidden.learn(&build.args);

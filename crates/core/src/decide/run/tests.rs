@@ -31,6 +31,7 @@ fn build_policy() -> BuildPolicy {
         host: "local".parse().unwrap(),
         args: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
         target: None,
         labels: BTreeMap::new(),
         label_schema: false,

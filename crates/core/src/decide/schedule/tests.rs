@@ -38,6 +38,7 @@ pub(crate) fn app(name: &str, schedule: Schedule, zone: &str) -> App {
                 host: "build".parse().unwrap(),
                 args: BTreeMap::new(),
                 secrets: BTreeMap::new(),
+                ssh: BTreeMap::new(),
                 target: None,
                 labels: BTreeMap::new(),
                 label_schema: false,
