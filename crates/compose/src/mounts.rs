@@ -3,6 +3,7 @@
 use crate::quantity;
 use crate::service::{Reader, list_of};
 use crate::value::{Map, Node, Value};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mount {
@@ -171,8 +172,12 @@ pub(crate) fn references(reader: &mut Reader<'_>, service: &Map, section: &'stat
             reader.refuse(node, &key, format!("{source} is not under {section}"));
             continue;
         };
-        let Some(content) = content(reader, resource, &key) else {
-            continue;
+        let content = match content(reader.env, resource) {
+            Ok(content) => content,
+            Err((node, why)) => {
+                reader.refuse(node, &key, why);
+                continue;
+            }
         };
         let target = part("target").and_then(Node::scalar);
         let target = match target {
@@ -206,33 +211,56 @@ fn mode(node: &Node) -> Option<u32> {
     }
 }
 
-fn content(reader: &mut Reader<'_>, resource: &Node, key: &str) -> Option<Content> {
+/// `build.secrets` by their ids.
+pub(crate) fn secrets_of_build(
+    build: &Map,
+    top: &Map,
+    env: &BTreeMap<String, String>,
+    mut refuse: impl FnMut(&Node, String, String),
+) -> BTreeMap<String, Content> {
+    let mut out = BTreeMap::new();
+    let given = build.get("secrets").and_then(Node::as_list).unwrap_or_default();
+    for (n, node) in given.iter().enumerate() {
+        let part = |key: &str| node.as_map().and_then(|map| map.get(key)).and_then(Node::scalar);
+        let key = format!("build.secrets[{n}]");
+        let source = part("source").unwrap_or_default();
+        let all = top.get("secrets").and_then(Node::as_map);
+        let Some(resource) = all.and_then(|all| all.get(&source)) else {
+            refuse(node, key, format!("{source} is not under secrets"));
+            continue;
+        };
+        match content(env, resource) {
+            // Compose calls it as `target` says (pkg/compose, addSecretsConfig).
+            Ok(content) => drop(out.insert(part("target").unwrap_or(source), content)),
+            Err((node, why)) => refuse(node, key, why),
+        }
+    }
+    out
+}
+
+/// Where it comes from, or the place of what cannot be had, and why.
+fn content<'n>(env: &BTreeMap<String, String>, resource: &'n Node) -> Result<Content, (&'n Node, String)> {
     let part = |key: &str| resource.as_map().and_then(|map| map.get(key));
     if let Some(file) = part("file") {
-        if let Some(path) = file.as_path() {
-            return Some(Content::Repository(path.to_owned()));
-        }
-        reader.refuse(
-            file,
-            key,
-            format!(
-                "the file {} is not in the repository",
-                file.scalar().unwrap_or_default()
-            ),
-        );
-        return None;
+        let outside = || {
+            let path = file.scalar().unwrap_or_default();
+            (file, format!("the file {path} is not in the repository"))
+        };
+        return file
+            .as_path()
+            .map(|path| Content::Repository(path.to_owned()))
+            .ok_or_else(outside);
     }
     if let Some(content) = part("content").and_then(Node::scalar) {
-        return Some(Content::Text(content));
+        return Ok(Content::Text(content));
     }
     let variable = part("environment").and_then(Node::scalar);
-    if let Some(value) = variable.as_ref().and_then(|name| reader.env.get(name)) {
-        return Some(Content::Text(value.clone()));
+    if let Some(value) = variable.as_ref().and_then(|name| env.get(name)) {
+        return Ok(Content::Text(value.clone()));
     }
     let why = match variable {
         Some(name) => format!("the variable {name} has no value; `test.compose.env` can give it one"),
         None => "is external: the engine of a test does not have it".to_owned(),
     };
-    reader.refuse(resource, key, why);
-    None
+    Err((resource, why))
 }

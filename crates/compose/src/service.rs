@@ -1,6 +1,6 @@
 //! One service as a container: what the engine is asked for, and what surrounds it.
 
-use crate::mounts::{self, File, Mount};
+use crate::mounts::{self, Content, File, Mount};
 use crate::quantity;
 use crate::refusal::{Refusal, Refused};
 use crate::settings;
@@ -75,6 +75,8 @@ pub struct Build {
     pub dockerfile: Dockerfile,
     pub args: BTreeMap<String, String>,
     pub target: Option<String>,
+    /// For `RUN --mount=type=secret`, by their ids.
+    pub secrets: BTreeMap<String, Content>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -290,7 +292,7 @@ fn environment(map: &Map) -> BTreeMap<String, String> {
 ///
 /// # Errors
 /// Neither an image nor a build, or a build that is not done.
-pub(crate) fn image(name: &str, node: &Node) -> Result<Image, Refused> {
+pub(crate) fn image(name: &str, node: &Node, around: &Around<'_>) -> Result<Image, Refused> {
     let nothing = Map::default();
     let map = node.as_map().unwrap_or(&nothing);
     let named = map
@@ -309,6 +311,9 @@ pub(crate) fn image(name: &str, node: &Node) -> Result<Image, Refused> {
         dockerfile: Dockerfile::File("Dockerfile".to_owned()),
         args: BTreeMap::new(),
         target: None,
+        secrets: mounts::secrets_of_build(parts, around.top, around.env, |node, key, why| {
+            refusals.push(Refusal::new(node, format!("services.{name}.{key}"), why));
+        }),
     };
     for (key, node) in &parts.0 {
         match key.as_str() {
@@ -329,9 +334,9 @@ pub(crate) fn image(name: &str, node: &Node) -> Result<Image, Refused> {
                     .filter_map(|(name, node)| Some((name.clone(), node.scalar()?)))
                     .collect();
             }
-            // How it is built, not what of.
-            "cache_from" | "cache_to" | "no_cache" | "pull" | "labels" | "tags" | "platforms" | "provenance"
-            | "sbom" | "shm_size" | "ulimits" => {}
+            // Read above; and how it is built, not what of.
+            "secrets" | "cache_from" | "cache_to" | "no_cache" | "pull" | "labels" | "tags" | "platforms"
+            | "provenance" | "sbom" | "shm_size" | "ulimits" => {}
             key if key.starts_with("x-") => {}
             key => refusals.push(refused(
                 node,

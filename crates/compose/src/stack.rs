@@ -105,7 +105,7 @@ pub fn plan(project: &Project, choice: &Choice<'_>) -> Result<Stack, Refused> {
         let image = if *name == tested || is_candidate(node, choice) {
             Ok(Image::Candidate)
         } else {
-            service::image(name, node)
+            service::image(name, node, &around)
         };
         match image.and_then(|image| service::read(name, node, image, &around)) {
             Ok(read) => {

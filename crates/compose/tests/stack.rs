@@ -108,7 +108,7 @@ services:
     mem_limit: 512m
     deploy: { replicas: 3, resources: { limits: { memory: 256M, cpus: "0.5" } } }
     ulimits: { nofile: { soft: 1024, hard: 2048 }, nproc: 64 }
-  migrate: { build: { context: tools, dockerfile: Dockerfile.migrate, args: { A: 1 } }, command: up, depends_on: [db], networks: [back] }
+  migrate: { build: { context: tools, dockerfile: Dockerfile.migrate, args: { A: 1 }, secrets: [password, { source: token, target: npm }] }, command: up, depends_on: [db], networks: [back] }
   db:
     image: mariadb:11
     restart: on-failure:3
@@ -132,7 +132,7 @@ secrets: { password: { file: ./password.txt }, token: { environment: GIVEN } }
         mount Mount { target: "/docker-entrypoint-initdb.d", read_only: true, source: Repository("seed") }
         mount Mount { target: "/tmp/x", read_only: false, source: Anonymous }
         mount Mount { target: "/run/mysqld", read_only: false, source: Memory { options: "size=1m" } }
-    migrate: Build(Build { context: "tools", dockerfile: File("Dockerfile.migrate"), args: {"A": "1"}, target: None }) Networks([Member { network: "back", aliases: [], links: [] }]) Never
+    migrate: Build(Build { context: "tools", dockerfile: File("Dockerfile.migrate"), args: {"A": "1"}, target: None, secrets: {"npm": Text(5 bytes), "password": Repository("password.txt")} }) Networks([Member { network: "back", aliases: [], links: [] }]) Never
         command Some(["up"])
         depends_on {"db": Started}
     worker: Reference("registry.example.org/shop/tool:1") Of("db") Never

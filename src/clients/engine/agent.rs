@@ -241,7 +241,6 @@ mod tests {
             assert_eq!(error.kind(), FailureKind::SecretMissing);
             let words = error.to_string();
             assert!(words.len() > 15 && !words.contains("hunter2"), "{words}");
-            println!("{words}");
         }
     }
 }

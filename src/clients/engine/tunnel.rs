@@ -66,7 +66,7 @@ impl Tunnel {
             Some(reference) => Some(dir.write_key(secrets::read(reference)?.expose())?),
             None => None,
         };
-        let arguments = Arc::new(ssh_arguments(ssh, &dir.path(), key.as_deref()));
+        let arguments = Arc::new(ssh_arguments(ssh, dir.path(), key.as_deref()));
         let words = Words::default();
         let reported = Arc::clone(&words);
         Self::start(dir, words, move |client| {

@@ -112,3 +112,37 @@ secrets: { pw: { environment: PW } }
     assert!(!attempt.said().contains("wave-in"), "{}", attempt.said());
     attempt.nothing_is_left();
 }
+
+/// What the compose file gives to the build of a sibling is in the step that mounts it, and nowhere else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_reach_the_builds_of_siblings() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pw"), "wave-in-build").unwrap();
+    let image = Image::running("exec sleep 1000");
+    let stack = r#"
+services:
+  web: { build: ., depends_on: { tool: { condition: service_healthy } } }
+  tool:
+    build:
+      secrets: [pw, { source: file, target: npm }]
+      dockerfile_inline: |
+        FROM lowtide-test/busybox:1
+        RUN --mount=type=secret,id=pw,required=true grep -qx wave.in.build /run/secrets/pw && cat /run/secrets/pw
+        RUN --mount=type=secret,id=npm,required=true grep -qx wave.of.npm /run/secrets/npm && touch /seen
+        CMD exec sleep 1000
+    healthcheck: { test: test -e /seen -a ! -e /run/secrets/npm, interval: 200ms, retries: 50 }
+secrets: { pw: { environment: PW }, file: { file: ./npm.txt } }
+"#;
+    let mut test = policy(up(), vec![exec("true")]);
+    let pw = EnvValue::Secret(SecretRef::File(folder.path().join("pw")));
+    test.how = TestSetup::Compose(ComposeTest {
+        env: BTreeMap::from([("PW".to_owned(), pw)]),
+        ..ComposeTest::default()
+    });
+    let attempt = Attempt::new(Some(test), up());
+    attempt.write("compose.yml", stack);
+    attempt.write("npm.txt", "wave-of-npm\n");
+    attempt.both(&image).await.unwrap();
+    assert!(!attempt.said().contains("wave-in"), "{}", attempt.said());
+    attempt.nothing_is_left();
+}

@@ -13,10 +13,12 @@ use crate::runtime::perform::environment::{SidecarImages, Stop, TestEnvironment}
 use crate::runtime::perform::ignore;
 use crate::runtime::perform::stage_log::StageLog;
 use bytes::Bytes;
+use lowtide_compose::mounts::Content;
 use lowtide_compose::service::{Build, Dockerfile, Image};
 use lowtide_compose::stack::Stack;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::{ImageId, Reference, Repository};
+use lowtide_model::secret::Secret;
 use lowtide_model::stages::resolve::BasePin;
 use lowtide_packages::dockerfile::parse::parse;
 use lowtide_packages::hash;
@@ -32,6 +34,8 @@ const INSTANCE: &str = "io.lowtide.instance";
 const INLINE: &str = ".lowtide.inline.Dockerfile";
 /// Bytes of a Dockerfile that are read for its bases.
 const MAX_DOCKERFILE: u64 = 1 << 20;
+/// Bytes of a secret: BuildKit takes no more (session/secrets).
+const MAX_SECRET: u64 = 500 << 10;
 
 /// An image that is on the engine.
 pub(in crate::runtime::perform) struct Brought {
@@ -259,6 +263,9 @@ async fn build(
     let found = aside(move || context(&root, &wanted)).await.map_err(of_service)?;
     let registry_auth = environment.credentials.logins(&found.repositories).await;
     let registry_auth = registry_auth.map_err(of_service)?;
+    // Named as a file in /run/secrets is, a value is a secret.
+    let named = |(id, secret): (&String, &Secret)| (format!("/run/secrets/{id}"), secret.expose().to_owned());
+    let masked: Vec<(String, String)> = found.secrets.iter().map(named).collect();
     let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
     let request = BuildRequest {
         context_dir: found.dir,
@@ -280,11 +287,12 @@ async fn build(
         nocache: false,
         pull: false,
         registry_auth,
-        secrets: BTreeMap::new(),
+        secrets: found.secrets,
         ssh: BTreeMap::new(),
         is_stale_index,
     };
     environment.hidden.learn(&build.args);
+    environment.hidden.learn(masked.iter().map(|(name, text)| (name, text)));
     let mut sink = |line: &str| {
         log.write(line.as_bytes());
         log.write(b"\n");
@@ -305,6 +313,7 @@ struct BuildContext {
     ignore: crate::clients::engine::context::Ignore,
     /// Where its bases come from.
     repositories: Vec<Repository>,
+    secrets: BTreeMap<String, Secret>,
 }
 
 fn context(tree: &Path, build: &Build) -> Result<BuildContext, Failure> {
@@ -339,12 +348,38 @@ fn context(tree: &Path, build: &Build) -> Result<BuildContext, Failure> {
     });
     let repositories = bases.into_iter().flatten().map(|used| used.reference.repository);
     Ok(BuildContext {
+        secrets: secrets(tree, build)?,
         ignore: ignore::read(&dir, &dockerfile)?,
         dir,
         dockerfile,
         replace,
         repositories: repositories.collect(),
     })
+}
+
+/// What the build's steps may mount, as it is in the commit or in the compose file.
+fn secrets(tree: &Path, build: &Build) -> Result<BTreeMap<String, Secret>, Failure> {
+    let read = |(id, content): (&String, &Content)| {
+        let refused = |why: &str| {
+            Failure::new(
+                FailureKind::ComposeRefused,
+                format!("the secret {id} of its build {why}"),
+            )
+        };
+        let text = match content {
+            Content::Text(text) => text.clone(),
+            Content::Repository(path) => {
+                let bytes = tree::bytes(tree, path, MAX_SECRET)?;
+                let bytes = bytes.ok_or_else(|| refused(&format!("is ./{path}, which is not in the commit")))?;
+                String::from_utf8(bytes).map_err(|_| refused(&format!("is ./{path}, which is not text")))?
+            }
+        };
+        if text.len() as u64 > MAX_SECRET {
+            return Err(refused(&format!("has more than {} KiB", MAX_SECRET >> 10)));
+        }
+        Ok((id.clone(), Secret::new(text)))
+    };
+    build.secrets.iter().map(read).collect()
 }
 
 /// The failure when a sidecar's image cannot be pulled: an unreachable registry is not the repository's fault, a
