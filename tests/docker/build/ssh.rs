@@ -3,9 +3,9 @@
 use super::*;
 use std::path::Path;
 
-fn keygen(dir: &Path, name: &str) -> (Secret, String) {
+fn keygen(dir: &Path, name: &str, kind: &str, passphrase: &str) -> (Secret, String) {
     let made = std::process::Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "lowtide", "-f", name])
+        .args(["-q", "-t", kind, "-N", passphrase, "-C", "lowtide", "-f", name])
         .current_dir(dir)
         .status();
     assert!(made.unwrap().success());
@@ -26,19 +26,28 @@ fn with_ssh_add(context: &Path) {
     }
 }
 
+/// The agents that lowtide has started and that still run.
+fn agents() -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok());
+    lines
+        .filter(|line| line.starts_with("ssh-agent\0") && line.contains("/lt-"))
+        .collect()
+}
+
 /// A step that mounts an agent can sign with its key, and nobody gets the key itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_has_an_agent_for_each_key_and_never_the_key() {
     let engine = engine();
     let keys = tempfile::tempdir().unwrap();
-    let (one, one_public) = keygen(keys.path(), "one");
-    let (two, two_public) = keygen(keys.path(), "two");
+    let (one, one_public) = keygen(keys.path(), "one", "ed25519", "");
+    let (two, two_public) = keygen(keys.path(), "two", "rsa", "");
     let dir = context(&format!(
         "FROM {BASE}\nCOPY root /\n\
          RUN --mount=type=ssh,required=true test \"$(ssh-add -L)\" = '{one_public}'\n\
          RUN --mount=type=ssh,id=two,required=true ssh-add -L | grep -qxF '{two_public}' && ssh-add -L | wc -l >/two\n\
-         RUN --mount=type=ssh,id=two for n in 1 2 3 4 5 6 7 8; do ssh-add -T /two.pub & done; wait\n\
-         RUN --mount=type=ssh,id=unknown test -z \"$SSH_AUTH_SOCK\"\n\
+         RUN --mount=type=ssh,id=two for n in 1 2 3 4 5 6 7 8; do ssh-add -T /two.pub || touch /bad & done; wait; test ! -e /bad\n\
+         RUN --mount=type=ssh,id=unknown test ! -e \"$SSH_AUTH_SOCK\"\n\
          RUN test -z \"$SSH_AUTH_SOCK\"\n"
     ));
     with_ssh_add(dir.path());
@@ -57,21 +66,23 @@ async fn a_build_has_an_agent_for_each_key_and_never_the_key() {
     assert_eq!(failure.kind, FailureKind::BuildFailed);
     assert!(failure.detail.contains("two"), "{failure}");
 
-    // What is no key is said before anything is built.
-    request.ssh = BTreeMap::from([("default".to_owned(), Secret::new("wave-of-one".to_owned()))]);
-    let (refused, lines) = build_on(&engine, request.clone()).await;
-    let failure = refused.unwrap_err().failure().unwrap();
-    assert_eq!(failure.kind, FailureKind::SecretMissing);
-    assert!(
-        failure
-            .detail
-            .starts_with("the key build.ssh.default cannot be used: ssh-add: "),
-        "{failure}"
-    );
-    assert!(
-        !failure.detail.contains("wave-of-one") && lines.is_empty(),
-        "{failure} {lines:?}"
-    );
+    // What is no key, or needs a passphrase, is said before anything is built.
+    let (locked, _) = keygen(keys.path(), "locked", "ecdsa", "wave-of-one");
+    for (key, said) in [
+        (Secret::new("wave-of-one".to_owned()), "Error loading key"),
+        (locked, "the key has a passphrase"),
+    ] {
+        request.ssh = BTreeMap::from([("default".to_owned(), key)]);
+        let (refused, lines) = build_on(&engine, request.clone()).await;
+        let failure = refused.unwrap_err().failure().unwrap();
+        assert_eq!(failure.kind, FailureKind::SecretMissing);
+        let words = format!("the key build.ssh.default cannot be used: ssh-add: {said}");
+        assert!(failure.detail.starts_with(&words), "{failure}");
+        assert!(
+            !failure.detail.contains("wave-of-one") && lines.is_empty(),
+            "{failure} {lines:?}"
+        );
+    }
 
     let classic = proxy::without_buildkit().await;
     request.ssh = BTreeMap::from([("default".to_owned(), one)]);
@@ -80,4 +91,12 @@ async fn a_build_has_an_agent_for_each_key_and_never_the_key() {
         refused.unwrap_err().failure().unwrap().kind,
         FailureKind::EngineRejected
     );
+
+    for _ in 0..50 {
+        if agents().is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("left: {:?}", agents());
 }
