@@ -113,7 +113,8 @@ fn check_decrypts_what_it_can_and_names_the_place_of_what_it_cannot() {
     encrypt(dir, "hunter2\n", "secrets/it.age", &["-a", "-r", &ours]);
     assert_eq!(check(&["check"]).0, 0);
     let (_, plan) = check(&["plan", "--json"]);
-    assert!(!plan.contains("AGE ENCRYPTED"), "{plan}");
+    // The beginning of the encrypted file, as a reference has it.
+    assert!(!plan.contains("YWdlLWVuY3J5cHRpb24"), "{plan}");
     std::fs::remove_file(dir.join("our.key")).unwrap();
     let (unread, words) = check(&["check"]);
     assert_eq!(unread, 3, "{words}");
