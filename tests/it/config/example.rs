@@ -2,7 +2,6 @@
 
 use lowtide::config::validate;
 use lowtide::fleet::app::Fleet;
-use lowtide::yaml::age::{self, Beside};
 use lowtide::yaml::diagnostic::Problem;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -15,16 +14,9 @@ fn is_default(line: &str) -> bool {
         .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// An encrypted file at each place that the text names.
-fn beside(text: &str) -> Beside {
-    let file = b"age-encryption.org/v1\n-> X25519 a\nb\n--- c\n";
-    let paths = age::named(text.as_bytes()).into_iter();
-    paths.map(|path| (path, Ok(file.to_vec()))).collect()
-}
-
 /// What is in force. A repository's file is laid over what is written, and there a default that is written out is not one that is left out.
 fn in_force(text: &str) -> Result<Fleet, Vec<Problem>> {
-    let mut fleet = validate::fleet_beside(text.as_bytes(), &beside(text))?;
+    let mut fleet = validate::fleet(text.as_bytes())?;
     for app in fleet.apps.values_mut() {
         if let Some(file) = &mut Arc::make_mut(app).repository_file {
             file.below = Value::Null;
@@ -90,7 +82,10 @@ fn used(value: &Value, schema: &Value, root: &Value, out: &mut BTreeSet<String>)
 #[test]
 fn every_key_of_the_format_is_shown() {
     let schema = lowtide::config::raw::schema();
-    let example: Value = serde_yaml::from_str(EXAMPLE).unwrap();
+    // A copy of the example is valid without a file beside it, so this form stands in a comment.
+    let (file, age) = ("{ file: /run/secrets/smtp }", "{ age: secrets/smtp.age }");
+    assert!(EXAMPLE.contains(&format!("password: {file}   # or {age}")));
+    let example: Value = serde_yaml::from_str(&EXAMPLE.replace(file, age)).unwrap();
     let mut shown = BTreeSet::new();
     used(&example, &schema, &schema, &mut shown);
     // What an app, a profile and the defaults share is shown once, wherever that is.
