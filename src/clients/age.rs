@@ -58,7 +58,7 @@ fn identities(path: &Path) -> Result<Identities, String> {
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     if text.starts_with("age-encryption.org/") || text.starts_with("-----BEGIN AGE ENCRYPTED FILE") {
-        return Err("is itself encrypted, and there is nobody to ask for its passphrase".to_owned());
+        return Err("is encrypted with a passphrase, which lowtide cannot be asked for".to_owned());
     }
     if text.starts_with("-----BEGIN ") {
         return Err("is a private key of another kind: lowtide reads identities that age-keygen makes".to_owned());

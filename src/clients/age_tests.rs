@@ -98,7 +98,7 @@ fn what_does_not_fit_is_said_without_its_content() {
     cannot be decrypted: /typo is no file of identities: identity file contains non-identity data on line 1
     cannot be decrypted: /empty has no identity in it
     cannot be decrypted: /ssh is a private key of another kind: lowtide reads identities that age-keygen makes
-    cannot be decrypted: /passphrase is itself encrypted, and there is nobody to ask for its passphrase
+    cannot be decrypted: /passphrase is encrypted with a passphrase, which lowtide cannot be asked for
     cannot be decrypted: /plugin has an identity of a plugin: lowtide reads identities that age-keygen makes
     cannot be decrypted: /binary cannot be read: stream did not contain valid UTF-8
     is not UTF-8 text when it is decrypted

@@ -81,7 +81,7 @@ pub(super) fn revision(text: &[u8], beside: &Beside) -> String {
 
 /// A byte more than is allowed, at most: then it is refused as too large.
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for somebody to write into it.
+    // Opening a named pipe blocks until another process opens it for writing.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }

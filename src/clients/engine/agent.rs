@@ -49,8 +49,8 @@ impl AgentError {
     }
 }
 
-/// The agent ends when our end of the pipe does, so also when lowtide is killed. The shell outlives it: in a container nobody else might wait for
-/// the agent's end.
+/// The shell ends the agent when our end of the pipe closes, which a kill of lowtide does, too. It then waits for the agent: a container without
+/// an init has no other process that reaps it.
 const KEEP: &str = r#"ssh-agent -D -a "$1" >/dev/null 2>&1 & cat >/dev/null; kill $!; wait"#;
 
 /// It ends when this is dropped.
@@ -100,7 +100,7 @@ impl Agent {
         let mut add = Command::new("ssh-add")
             .args(["-q", "-"])
             .env("SSH_AUTH_SOCK", self.dir.socket())
-            // A key with a passphrase is refused: nobody is asked for it.
+            // A program that refuses takes the place of the prompt, so a key with a passphrase fails at once.
             .env("SSH_ASKPASS", "/bin/false")
             .env("SSH_ASKPASS_REQUIRE", "force")
             .stdin(Stdio::piped())

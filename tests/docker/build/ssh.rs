@@ -35,7 +35,7 @@ fn agents() -> Vec<String> {
         .collect()
 }
 
-/// A step that mounts an agent can sign with its key, and nobody gets the key itself.
+/// A step that mounts an agent can sign with its key. The key itself does not leave the agent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_has_an_agent_for_each_key_and_never_the_key() {
     let engine = engine();

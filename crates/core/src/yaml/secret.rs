@@ -7,6 +7,8 @@ use super::raw::Secret;
 use super::scope::Scope;
 use lowtide_model::secret::SecretRef;
 
+const LITERAL: &str = "literal-secret";
+
 impl Check<'_> {
     pub(crate) fn secret(&mut self, scope: &Scope, rest: &Route, raw: Option<&Secret>) -> Option<SecretRef> {
         let raw = raw?;
@@ -33,13 +35,12 @@ impl Check<'_> {
         if is_variable(name) {
             return Some(SecretRef::Env(name.to_owned()));
         }
-        let message = format!("`{rest}.env` is not the name of an environment variable");
-        let hint = "a name has letters, digits and `_`: `{ env: GHCR_TOKEN }`";
-        self.report(
-            scope,
-            &rest.key("env"),
-            Problem::new("literal-secret", message).hint(hint),
+        let problem = Problem::new(
+            LITERAL,
+            format!("`{rest}.env` is not the name of an environment variable"),
         );
+        let hint = "a name has letters, digits and `_`: `{ env: GHCR_TOKEN }`";
+        self.report(scope, &rest.key("env"), problem.hint(hint));
         None
     }
 
@@ -47,22 +48,15 @@ impl Check<'_> {
         if path.starts_with('/') {
             return Some(SecretRef::File(path.into()));
         }
-        let message = format!("`{rest}.file` is not an absolute path");
+        let problem = Problem::new(LITERAL, format!("`{rest}.file` is not an absolute path"));
         let hint = "write it like `{ file: /run/secrets/ghcr }`";
-        self.report(
-            scope,
-            &rest.key("file"),
-            Problem::new("literal-secret", message).hint(hint),
-        );
+        self.report(scope, &rest.key("file"), problem.hint(hint));
         None
     }
 
     fn encrypted(&mut self, scope: &Scope, rest: &Route, path: &str) -> Option<SecretRef> {
         let problem = if !age::is_path(path) {
-            Problem::new(
-                "literal-secret",
-                format!("`{rest}.age` is not the path of an encrypted file"),
-            )
+            Problem::new(LITERAL, format!("`{rest}.age` is not the path of an encrypted file"))
             .hint("write it like `{ age: secrets/ghcr.age }`: below the folder of the configuration, with `.age` at its end")
         } else if !self.encrypted.has_identities() {
             // A list that is wrong is reported there.
