@@ -13,7 +13,7 @@ use crate::yaml::second;
 use crate::yaml::tree::{self, Node};
 use lowtide_model::defaults;
 use lowtide_model::name::HostName;
-use lowtide_model::policy::{EngineAddress, Host, Limits, Retention};
+use lowtide_model::policy::{EngineAddress, Host, Limits, RegistryRetention, Retention};
 use lowtide_model::secret::SecretRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -318,6 +318,17 @@ impl Check<'_> {
                 raw.build_cache.as_ref(),
                 default.build_cache,
             ),
+            registry: self.registry_retention(top, &raw.registry.clone().unwrap_or_default()),
+        }
+    }
+
+    fn registry_retention(&mut self, top: &Scope, raw: &raw::RegistryRetention) -> RegistryRetention {
+        let default = defaults::REGISTRY_RETENTION;
+        let age = raw.age.as_ref();
+        RegistryRetention {
+            keep: count(raw.keep, default.keep),
+            age: age.map(|age| self.limit(top, "retention.registry.age", Some(age), defaults::RETENTION.history)),
+            delete: raw.delete.unwrap_or(default.delete),
         }
     }
 }

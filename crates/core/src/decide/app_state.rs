@@ -16,10 +16,11 @@ mod again;
 mod channel;
 mod next;
 mod probation;
+mod registry;
 mod target;
 
 pub use crate::fleet::app_state::{
-    AppState, ChannelState, Failing, Probation, Record, Refused, TargetState, Unpromoted, Waits,
+    AppState, ChannelState, Failing, Probation, Record, Refused, RegistryDifference, TargetState, Unpromoted, Waits,
 };
 pub use again::{Apart, Drifted, Occasion, Refusal};
 pub use next::{Next, Promotion, channel_reference, expected, next, undertaken, wakes};
@@ -87,7 +88,8 @@ impl AppState {
                 .chain(refused)
                 .chain(drift)
         });
-        let times = times.chain(targets);
+        let registry = self.registry.iter_mut().map(|difference| &mut difference.since);
+        let times = times.chain(targets).chain(registry);
         for time in times {
             *time = (*time).min(now);
         }
@@ -154,6 +156,13 @@ impl AppState {
                 let state = self.targets.entry(target.clone()).or_default();
                 state.drifts(*rollout, drift.as_ref(), at);
             }
+            AppEvent::RegistryDrifted {
+                reference,
+                release,
+                drift,
+            } => self.registry_drifts(reference, *release, drift.as_ref(), at),
+            // The table of pushed tags has these; the state needs none of them.
+            AppEvent::TagsExpired { .. } | AppEvent::TagsRemoved { .. } => {}
             AppEvent::Halted { reason, settings } => self.halt(reason, settings.as_deref(), at),
             AppEvent::Quarantined { content, .. } => self.put_in_quarantine(content),
             AppEvent::Unquarantined { content, .. } => self.take_out_of_quarantine(content),
@@ -421,4 +430,4 @@ impl AppState {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
