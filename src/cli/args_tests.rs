@@ -102,6 +102,7 @@ fn a_relative_state_is_absolute_for_every_command() {
         &["diff", "a", "b"],
         &["inventory", "a"],
         &["outdated", "a"],
+        &["registry-tags"],
         &["halt", "web", "--reason", "x"],
         &["resume", "web", "--reason", "x"],
         &["audit"],

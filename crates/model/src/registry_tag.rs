@@ -36,3 +36,46 @@ pub enum RegistryDrift {
     /// The channel's moving tag no longer exists.
     Untagged,
 }
+
+/// Why no tag of an app is removed for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// People look into what halted it.
+    Halted,
+    /// A rollout is open; its outcome decides what is needed.
+    Rollout,
+    /// A target no longer runs what lowtide put there, possibly an older release.
+    Drifted,
+    /// The last rollout got stuck, so it is not known what its target runs.
+    Doubtful,
+}
+
+/// What becomes of an expired tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Remove,
+    /// The registry has it no more.
+    Gone,
+    /// Someone else moved it: it is no longer ours.
+    Moved,
+    /// This other tag points to the same digest.
+    Shared {
+        with: String,
+    },
+    /// An index that stays contains it.
+    Contained,
+    /// It contains, or refers to, what stays.
+    Refers,
+}
+
+/// What retention would do in one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    pub repository: Repository,
+    /// Release tags that lowtide pushed there and that are remembered.
+    pub pushed: usize,
+    /// Those past the bounds, the newest first; or why it is not known what the repository has.
+    pub expired: Result<Vec<(PushedTag, Verdict)>, String>,
+}

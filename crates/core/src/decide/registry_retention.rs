@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lowtide_model::image::{Repository, ServedDigest};
 use lowtide_model::name::{AppName, RunId};
 use lowtide_model::policy::RegistryRetention;
-use lowtide_model::registry_tag::PushedTag;
+use lowtide_model::registry_tag::{Held, PushedTag, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tags remembered per app and repository. Older ones are forgotten and stay in the registry.
@@ -20,19 +20,6 @@ pub struct Needed {
     runs: BTreeSet<RunId>,
     /// Digests, as text: what needs a digest does not care which release it was pushed for.
     digests: BTreeSet<String>,
-}
-
-/// Why no tag of an app is removed for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// People look into what halted it.
-    Halted,
-    /// A rollout is open; its outcome decides what is needed.
-    Rollout,
-    /// A target no longer runs what lowtide put there, possibly an older release.
-    Drifted,
-    /// The last rollout got stuck, so it is not known what its target runs.
-    Doubtful,
 }
 
 /// A tag in a repository.
@@ -50,24 +37,6 @@ pub struct Contents {
     pub tags: BTreeMap<String, Tagged>,
     /// What the needed indexes consist of.
     pub parts: BTreeSet<ServedDigest>,
-}
-
-/// What becomes of an expired tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    Remove,
-    /// The registry has it no more.
-    Gone,
-    /// Someone else moved it: it is no longer ours.
-    Moved,
-    /// This other tag points to the same digest.
-    Shared {
-        with: String,
-    },
-    /// An index that stays contains it.
-    Contained,
-    /// It contains, or refers to, what stays.
-    Refers,
 }
 
 /// Why nothing of this app may be removed now.

@@ -95,11 +95,21 @@ fn tagged(n: u64, refers: &[u64]) -> Tagged {
     }
 }
 
+fn contents(tags: Vec<(&str, Tagged)>, parts: &[u64]) -> Contents {
+    Contents {
+        tags: tags.into_iter().map(|(tag, it)| (tag.to_owned(), it)).collect(),
+        parts: parts.iter().map(|n| digest(*n)).collect(),
+    }
+}
+
+fn shared(with: &str) -> Verdict {
+    Verdict::Shared { with: with.to_owned() }
+}
+
 #[test]
 fn a_tag_goes_only_if_its_digest_may_go_as_well() {
     let all: Vec<PushedTag> = (1..=2).map(|n| pushed("web", n)).collect();
     let expired: Vec<&PushedTag> = all.iter().collect();
-    let shared = |with: &str| Verdict::Shared { with: with.to_owned() };
     let as_pushed = || {
         vec![
             ("t1", tagged(1, &[])),
@@ -114,78 +124,52 @@ fn a_tag_goes_only_if_its_digest_may_go_as_well() {
         tags
     };
     type Row<'a> = (&'a str, Vec<(&'a str, Tagged)>, &'a [u64], [Verdict; 2]);
-    let remove = || [Verdict::Remove, Verdict::Remove];
+    let (go, held, refers) = (Verdict::Remove, Verdict::Contained, Verdict::Refers);
+    let (go, held, refers) = (|| go.clone(), || held.clone(), || refers.clone());
+    let twice = [also("t1", tagged(1, &[2])), vec![("keep", tagged(1, &[]))]].concat();
     let table: [Row<'_>; 10] = [
-        ("as pushed", as_pushed(), &[], remove()),
+        ("as pushed", as_pushed(), &[], [go(), go()]),
         ("nothing there", vec![], &[], [Verdict::Gone, Verdict::Gone]),
+        ("moved", also("t1", tagged(5, &[])), &[], [Verdict::Moved, go()]),
         (
-            "moved by others",
-            also("t1", tagged(5, &[])),
-            &[],
-            [Verdict::Moved, Verdict::Remove],
-        ),
-        (
-            "tagged by others",
+            "tagged twice",
             also("keep", tagged(1, &[])),
             &[],
-            [shared("keep"), Verdict::Remove],
+            [shared("keep"), go()],
         ),
         (
             "in an index that stays",
             also("all", tagged(7, &[2])),
             &[],
-            [Verdict::Remove, Verdict::Contained],
+            [go(), held()],
         ),
+        ("in an index that runs", as_pushed(), &[2], [go(), held()]),
+        ("has one that stays", also("t1", tagged(1, &[9])), &[], [refers(), go()]),
         (
-            "in an index that runs",
-            as_pushed(),
-            &[2],
-            [Verdict::Remove, Verdict::Contained],
-        ),
-        (
-            "an index of one that stays",
-            also("t1", tagged(1, &[9])),
-            &[],
-            [Verdict::Refers, Verdict::Remove],
-        ),
-        (
-            "a referrer of one that runs",
+            "about one that runs",
             also("t1", tagged(1, &[8])),
             &[],
-            [Verdict::Refers, Verdict::Remove],
+            [refers(), go()],
         ),
-        (
-            "a referrer of one that goes",
-            also("t1", tagged(1, &[2])),
-            &[],
-            remove(),
-        ),
+        ("about one that goes", also("t1", tagged(1, &[2])), &[], [go(), go()]),
         // The first stays for `keep`, and contains the second.
-        (
-            "what stays keeps its parts",
-            [also("t1", tagged(1, &[2])), vec![("keep", tagged(1, &[]))]].concat(),
-            &[],
-            [shared("keep"), Verdict::Contained],
-        ),
+        ("what stays keeps its parts", twice, &[], [shared("keep"), held()]),
     ];
     for (name, tags, parts, verdicts) in table {
-        let contents = Contents {
-            tags: tags.into_iter().map(|(tag, it)| (tag.to_owned(), it)).collect(),
-            parts: parts.iter().map(|n| digest(*n)).collect(),
-        };
+        let contents = contents(tags, parts);
         let found = judge(&expired, &contents, &BTreeSet::from([digest(8)]));
         let found: Vec<Verdict> = found.into_iter().map(|(_, verdict)| verdict).collect();
         assert_eq!(found, verdicts, "{name}");
     }
-    // Two tags of one digest go together or not at all.
+}
+
+#[test]
+fn two_tags_of_one_digest_go_together_or_not_at_all() {
+    let first = pushed("web", 1);
     let mut twin = pushed("web", 3);
-    twin.digest = all[0].digest.clone();
-    let tags = [("t1", tagged(1, &[])), ("t3", tagged(1, &[]))];
-    let contents = Contents {
-        tags: tags.into_iter().map(|(tag, it)| (tag.to_owned(), it)).collect(),
-        parts: BTreeSet::new(),
-    };
-    let both = judge(&[&all[0], &twin], &contents, &BTreeSet::new());
+    twin.digest = first.digest.clone();
+    let contents = contents(vec![("t1", tagged(1, &[])), ("t3", tagged(1, &[]))], &[]);
+    let both = judge(&[&first, &twin], &contents, &BTreeSet::new());
     assert!(both.iter().all(|(_, verdict)| *verdict == Verdict::Remove), "{both:?}");
     assert_eq!(judge(&[&twin], &contents, &BTreeSet::new())[0].1, shared("t1"));
 }
