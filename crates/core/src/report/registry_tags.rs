@@ -35,8 +35,11 @@ pub fn registry_tags(
                 continue;
             }
         };
-        let count = counted(expired.len(), "has", "have");
-        text.push_str(&format!("{}: {pushed}, {count} expired\n", expiry.repository));
+        let count = match expired.len() {
+            0 => "none of them has expired".to_owned(),
+            n => counted(n, "has expired", "have expired"),
+        };
+        text.push_str(&format!("{}: {pushed}, {count}\n", expiry.repository));
         let rows = expired.iter().map(|(tag, verdict)| {
             let what = words(verdict, policy);
             let what = if *verdict == Verdict::Remove {
@@ -67,7 +70,7 @@ fn words(verdict: &Verdict, policy: &RegistryRetention) -> String {
         Verdict::Remove => "would be removed".to_owned(),
         Verdict::Gone => "no longer there".to_owned(),
         Verdict::Moved => "stays: someone else moved it".to_owned(),
-        Verdict::Shared { with } => format!("stays: {} is the same digest", clean::one_line(with, 128)),
+        Verdict::Shared { with } => format!("stays: {} points to the same digest", clean::one_line(with, 128)),
         Verdict::Contained => "stays: an index that stays contains it".to_owned(),
         Verdict::Refers => "stays: it refers to an image that stays".to_owned(),
     }
@@ -141,7 +144,19 @@ mod tests {
 
     #[test]
     fn each_expired_tag_has_its_fate() {
-        insta::assert_snapshot!(shown(false), @"");
+        insta::assert_snapshot!(shown(false), @"
+        registry.example.org/web: 36 release tags, 6 have expired
+          20260901.01234567-0123456789ab  web  would be removed
+          20260902.01234567-0123456789ab  web  no longer there
+          20260903.01234567-0123456789ab  web  stays: someone else moved it
+          20260904.01234567-0123456789ab  web  stays: keep points to the same digest
+          20260905.01234567-0123456789ab  web  stays: an index that stays contains it
+          20260906.01234567-0123456789ab  web  stays: it refers to an image that stays
+        prod.example.org/web: 1 release tag, none of them has expired
+        down.example.org/web: 31 release tags; not known what it has: the registry down.example.org does not answer
+        shop: nothing is removed while it is halted.
+        Nothing is removed without `retention.registry.delete: true`.
+        ");
         assert!(shown(true).contains("will be removed") && !shown(true).contains("Nothing is removed without"));
         let policy = RegistryRetention::default();
         let style = Style {
