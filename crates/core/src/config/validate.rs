@@ -324,10 +324,16 @@ impl Check<'_> {
 
     fn registry_retention(&mut self, top: &Scope, raw: &raw::RegistryRetention) -> RegistryRetention {
         let default = defaults::REGISTRY_RETENTION;
+        let place = Route::keys("retention.registry.age");
         let age = raw.age.as_ref();
+        let age = age.map(|age| self.duration_at(top, &place, Some(age), defaults::RETENTION.history));
+        if age.is_some_and(|age| age.is_zero()) {
+            let problem = Problem::new("out-of-range", format!("`{place}` must be longer than nothing"));
+            self.report(top, &place, problem.hint("leave it out if only `keep` should count"));
+        }
         RegistryRetention {
             keep: count(raw.keep, default.keep),
-            age: age.map(|age| self.limit(top, "retention.registry.age", Some(age), defaults::RETENTION.history)),
+            age,
             delete: raw.delete.unwrap_or(default.delete),
         }
     }

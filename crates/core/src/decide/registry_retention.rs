@@ -132,7 +132,10 @@ pub fn expired<'a>(
     newest_first.retain(|tag| {
         let kept = kept.entry(&tag.app).or_default();
         *kept += 1;
-        let young = policy.age.is_some_and(|age| tag.began() > now - age);
+        let young = policy.age.is_some_and(|age| {
+            // An age from before the beginning of time keeps all.
+            now.checked_sub(age).map_or(true, |since| tag.began() > since)
+        });
         *kept > policy.keep && !young && !held.contains(&tag.app) && !needed.has(tag)
     });
     newest_first
