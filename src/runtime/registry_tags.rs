@@ -114,7 +114,6 @@ async fn judge(
 /// # Errors
 /// When the store cannot be used.
 pub async fn once(bot: &Bot, undeletable: &mut BTreeSet<Repository>) -> Result<(), StoreError> {
-    know_earlier(bot).await?;
     bot.store.forget_pushed_tags(REMEMBERED).await?;
     let fleet = bot.in_force();
     let pushed = bot.store.pushed_tags().await?;
@@ -147,30 +146,6 @@ pub async fn once(bot: &Bot, undeletable: &mut BTreeSet<Repository>) -> Result<(
         }
     }
     Ok(())
-}
-
-/// Notes the tags of releases that were journalled before lowtide noted what it pushed.
-async fn know_earlier(bot: &Bot) -> Result<(), StoreError> {
-    const MARK: &str = "pushed-tags-known";
-    if bot.store.mark(MARK).await?.is_some() {
-        return Ok(());
-    }
-    let mut tags = Vec::new();
-    for (app, app_state) in app_states(bot) {
-        for release in &app_state.releases {
-            if let Some(digest) = release.digest.clone() {
-                tags.push(PushedTag {
-                    app: app.clone(),
-                    repository: release.reference.repository.clone(),
-                    run: release.run,
-                    tag: release.tag.clone(),
-                    digest,
-                });
-            }
-        }
-    }
-    bot.store.know_pushed_tags(tags).await?;
-    bot.store.set_mark(MARK, clock::now()).await
 }
 
 pub(super) fn app_states(bot: &Bot) -> AppStates {

@@ -11,10 +11,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// Append-only: a released migration never changes.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../../migrations/0001_journal.sql"),
-    include_str!("../../migrations/0002_pushed_tags.sql"),
-];
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_journal.sql")];
 
 /// Prepared statements cached per connection: all there are.
 pub(super) const STATEMENTS: usize = 100;

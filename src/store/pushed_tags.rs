@@ -137,15 +137,6 @@ impl Store {
         .await
     }
 
-    /// Adds tags that are not known yet: those of releases from before lowtide noted what it pushed.
-    ///
-    /// # Errors
-    /// `Database`.
-    pub async fn know_pushed_tags(&self, tags: Vec<PushedTag>) -> Result<(), StoreError> {
-        self.write(move |transaction| tags.iter().try_for_each(|tag| put(transaction, tag)))
-            .await
-    }
-
     /// Forgets all but the `remembered` newest tags of each app in each repository. Returns how many.
     ///
     /// # Errors

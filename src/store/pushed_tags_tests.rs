@@ -83,13 +83,6 @@ async fn what_is_pushed_and_removed_follows_from_the_events() {
         shown(&store).await,
         ["prod.example.org/web:t1", "registry.example.org/web:t2"]
     );
-    let all = store.pushed_tags().await.unwrap();
-    store.know_pushed_tags(all.clone()).await.unwrap();
-    assert_eq!(
-        store.pushed_tags().await.unwrap(),
-        all,
-        "known ones are not added twice"
-    );
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use lowtide::decide::{daily_report, notify};
 use lowtide::fleet::app_state::AppEvent;
 use lowtide::model::image::{Reference, Repository, ServedDigest};
 use lowtide::model::name::{AppName, RunId};
-use lowtide::model::registry_tag::PushedTag;
 use lowtide::model::release::{Images as ReleaseImages, Release};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::registry_watch::{self, Found};
@@ -234,13 +233,16 @@ async fn a_kill_half_way_and_a_registry_that_is_away_lose_nothing() {
     }
     let repository = &house.images.repository;
     // Nothing listens at the address of this one.
-    let away = |tag: PushedTag| PushedTag {
-        repository: "127.0.0.1:1/web".parse().unwrap(),
-        ..tag
-    };
-    let pushed = house.bot.store.pushed_tags().await.unwrap();
-    let pushed: Vec<PushedTag> = pushed.into_iter().map(away).collect();
-    house.bot.store.know_pushed_tags(pushed).await.unwrap();
+    for (n, digest) in (0..).zip(&digests) {
+        house
+            .commit(AppEvent::PromoteStarted {
+                channel: "away".parse().unwrap(),
+                release: run(n),
+                reference: "127.0.0.1:1/web:away".parse().unwrap(),
+                digest: digest.to_string().parse().unwrap(),
+            })
+            .await;
+    }
     house.reconfigure("127.0.0.1:1/web", "{ keep: 1, delete: true }");
     house.round().await;
     assert_eq!(

@@ -17,7 +17,7 @@ const APPS: usize = 250;
 const SETTLED: usize = 120;
 const YEAR: usize = 365;
 
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "streams",
     "events",
     "ended",
@@ -25,6 +25,7 @@ const TABLES: [&str; 8] = [
     "outbox",
     "evidence",
     "pieces",
+    "pushed_tags",
     "meta",
 ];
 
@@ -93,6 +94,7 @@ async fn a_year_is_no_larger_than_four_months() {
         forgetting::forget(&past.store, &retention, &app_states, past.evening(day))
             .await
             .unwrap();
+        past.expire_tags(day).await;
         if day == SETTLED {
             settled = Some(Sizes::of(&path));
         }

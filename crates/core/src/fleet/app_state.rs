@@ -282,10 +282,6 @@ pub enum Act<'a> {
         by: &'a str,
         run: RunId,
     },
-    TagsRemoved {
-        repository: &'a Repository,
-        tags: &'a [String],
-    },
     Paused {
         by: &'a str,
     },
@@ -319,7 +315,6 @@ impl AppEvent {
             AppEvent::Resumed { by, why, .. } => Some(Act::Resumed { by, why }),
             AppEvent::Expedited { by, .. } => Some(Act::Expedited { by }),
             AppEvent::Cancelled { by, run } => Some(Act::Cancelled { by, run: *run }),
-            AppEvent::TagsRemoved { repository, tags } => Some(Act::TagsRemoved { repository, tags }),
             AppEvent::Tracked
             | AppEvent::ScheduleFired { .. }
             | AppEvent::Released { .. }
@@ -338,6 +333,7 @@ impl AppEvent {
             | AppEvent::RolloutEnded { .. }
             | AppEvent::Drifted { .. }
             | AppEvent::TagsExpired { .. }
+            | AppEvent::TagsRemoved { .. }
             | AppEvent::RegistryDrifted { .. }
             | AppEvent::RequestCompleted
             | AppEvent::Checkpoint { .. } => None,

@@ -7,7 +7,6 @@ use crate::fleet::app_state::Act;
 use jiff::Timestamp;
 use lowtide_model::failure::HaltReason;
 use lowtide_model::name::AppName;
-use lowtide_model::words::counted;
 
 /// Characters of what someone wrote.
 const DETAIL: usize = 400;
@@ -57,16 +56,6 @@ fn described(act: Act<'_>) -> (Option<&str>, String) {
         Act::Resumed { by, why } => (Some(by), format!("resumed it: {}", shown(why))),
         Act::Expedited { by } => (Some(by), "asked for a cycle now, outside the window".to_owned()),
         Act::Cancelled { by, run } => (Some(by), format!("cancelled run {run}")),
-        Act::TagsRemoved { repository, tags } => {
-            let what = counted(tags.len(), "release tag", "release tags");
-            (
-                None,
-                format!(
-                    "removed {what} from {repository}: {}",
-                    clean::one_line(&tags.join(", "), DETAIL)
-                ),
-            )
-        }
         Act::Paused { by } => (Some(by), "paused rollouts and promotions".to_owned()),
         Act::Unpaused { by } => (Some(by), "resumed rollouts and promotions".to_owned()),
     }
