@@ -22,6 +22,7 @@ fn documentation_names_commands_that_exist() {
         include_str!("../../docs/install.md"),
         include_str!("../../docs/monitoring.md"),
         include_str!("../../docs/monitoring/alerts.yml"),
+        include_str!("../../docs/registries.md"),
         include_str!("../../docs/rollouts.md"),
         include_str!("../../docs/swarm.md"),
         include_str!("../../docs/windows.md"),
