@@ -4,8 +4,8 @@ use super::exit::Exit;
 use super::incident::Shape;
 use super::repository::RepositoryArgs;
 use super::{
-    audit, backup, check, completions, diff, history, incident, inventory, operate, outdated, plan, probe, repository,
-    run, serve, show, start, status, test, windows,
+    audit, backup, check, completions, diff, history, incident, inventory, operate, outdated, plan, probe,
+    registry_tags, repository, run, serve, show, start, status, test, windows,
 };
 use crate::runtime::doors;
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -228,6 +228,16 @@ enum Command {
     /// pending, and with 1 when nothing is known to be pending but a package repository could not be queried.
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
     Outdated(outdated::OutdatedArgs),
+    /// Release tags in registries that are past `retention.registry`, and what becomes of each. Changes nothing.
+    ///
+    /// Exits with 1 when a registry does not say what it has.
+    RegistryTags {
+        /// This app only.
+        app: Option<String>,
+        /// Print one JSON object, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Stop an app's rollouts and promotions; its builds and tests continue.
     Halt {
         /// Its name.
@@ -418,6 +428,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         } => diff::diff(global, &old, &new, &platform, json).await,
         Command::Inventory { image, platform, json } => inventory::inventory(global, &image, &platform, json).await,
         Command::Outdated(args) => outdated::outdated(global, &args).await,
+        Command::RegistryTags { app, json } => registry_tags::registry_tags(global, app.as_deref(), json).await,
         Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
         Command::Resume {
             app,

@@ -139,5 +139,5 @@ fn bash_completes_a_command() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let words: BTreeSet<&str> = said.split_whitespace().collect();
-    assert_eq!(words, BTreeSet::from(["restore", "resume", "revert"]));
+    assert_eq!(words, BTreeSet::from(["registry-tags", "restore", "resume", "revert"]));
 }

@@ -18,6 +18,7 @@ mod operate;
 mod outdated;
 mod plan;
 mod probe;
+mod registry_tags;
 mod repository;
 mod run;
 mod screen;

@@ -9,7 +9,7 @@ use crate::runtime::kinds::self_update::perform as self_update;
 use crate::runtime::kinds::self_update::standby::Waited;
 use crate::runtime::kinds::services::logins;
 use crate::runtime::supervisor::{Request, Scope, Supervisor};
-use crate::runtime::{self, config_watch, control, drift, housekeeping, notify, tick, troubles};
+use crate::runtime::{self, config_watch, control, drift, housekeeping, notify, registry_watch, tick, troubles};
 use crate::store::error::StoreError;
 use crate::web;
 use anyhow::{Context, anyhow};
@@ -80,6 +80,10 @@ async fn with_state(
         never = logins::run(bot) => match never {},
         never = troubles::run(bot) => match never {},
         done = undisturbed(bot, housekeep(bot)) => done.context("housekeeping"),
+        never = undisturbed(bot, registry_watch::run(bot)) => match never.context("the watch over registries") {
+            Ok(never) => match never {},
+            Err(error) => Err(error),
+        },
         never = undisturbed(bot, drift::run(bot)) => match never.context("the watch over targets") {
             Ok(never) => match never {},
             Err(error) => Err(error),

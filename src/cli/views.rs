@@ -49,7 +49,8 @@ pub(super) struct Status {
 struct App {
     app: String,
     mode: Mode,
-    /// `new`, `fresh`, `running`, `rolling`, `behind`, `waiting`, `refused`, `unpromoted`, `failing`, `halted`.
+    /// `new`, `fresh`, `running`, `rolling`, `behind`, `waiting`, `refused`, `unpromoted`,
+    /// `drifted`, `registry_drifted`, `failing`, `halted`.
     state: &'static str,
     stage: Option<Stage>,
     release: Option<Release>,

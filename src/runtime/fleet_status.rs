@@ -412,6 +412,13 @@ impl AppStatus {
                 drift: drifted.drift.clone(),
             };
         }
+        if let Some(difference) = self.app_state.registry_differences(&self.app).first() {
+            return AppCondition::RegistryDrifted {
+                reference: difference.reference.clone(),
+                since: difference.since,
+                drift: difference.drift.clone(),
+            };
+        }
         for rollout in &self.rollouts {
             if let Some(why) = &rollout.waits {
                 return AppCondition::Waiting {

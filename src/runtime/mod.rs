@@ -28,6 +28,8 @@ pub mod past;
 pub mod perform;
 pub mod planning;
 pub mod progress;
+pub mod registry_tags;
+pub mod registry_watch;
 pub mod repository;
 pub mod rollout_slots;
 pub mod run_slots;

@@ -2,7 +2,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use super::{outbox, sql};
+use super::{outbox, pushed_tags, sql};
 use jiff::Timestamp;
 use lowtide_core::channels::list::Notice;
 use lowtide_core::fleet::app_state::{AppEvent, EventRetention};
@@ -36,6 +36,8 @@ struct Append {
     body: serde_json::Result<String>,
     mark: Mark,
     kept: EventRetention,
+    /// What it says of tags in registries.
+    tags: Option<pushed_tags::Change>,
 }
 
 /// What an event makes of its stream.
@@ -84,6 +86,7 @@ impl Batch {
             body,
             mark,
             kept: EventRetention::Facts,
+            tags: None,
         });
         self
     }
@@ -103,6 +106,7 @@ impl Batch {
                 (false, false) => Mark::Goes,
             },
             kept: EventRetention::Facts,
+            tags: None,
         });
         self
     }
@@ -116,6 +120,7 @@ impl Batch {
             body: serde_json::to_string(event),
             mark: Mark::Opens { cause: None },
             kept: event.retention(),
+            tags: pushed_tags::Change::of(app, event),
         });
         self
     }
@@ -372,6 +377,9 @@ fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i
         transaction
             .prepare_cached(sql::INSERT_AUDIT)?
             .execute(params![app, last + 1, at, body])?;
+    }
+    if let Some(change) = &append.tags {
+        change.apply(transaction, &append.app)?;
     }
     for name in snapshots(&body) {
         transaction

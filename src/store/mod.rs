@@ -20,6 +20,7 @@ pub mod overview;
 pub mod packed;
 mod pieces;
 mod private;
+pub mod pushed_tags;
 mod readers;
 pub mod retention;
 pub mod revisions;

@@ -110,6 +110,15 @@ statements! {
     Often REVISION = "SELECT body FROM revisions WHERE id = ?1";
     Whole LAST_REVISION = "SELECT id, body FROM revisions ORDER BY at DESC LIMIT 1";
 
+    Often PUT_PUSHED_TAG = "INSERT OR IGNORE INTO pushed_tags (app, repository, run, tag, digest) VALUES (?1, ?2, ?3, ?4, ?5)";
+    Often COPY_PUSHED_TAG = "INSERT OR IGNORE INTO pushed_tags (app, repository, run, tag, digest) \
+         SELECT app, ?2, run, tag, digest FROM pushed_tags WHERE app = ?1 AND run = ?3 AND digest = ?4 LIMIT 1";
+    Often DELETE_PUSHED_TAG = "DELETE FROM pushed_tags WHERE app = ?1 AND repository = ?2 AND tag = ?3";
+    Whole PUSHED_TAGS = "SELECT app, repository, run, tag, digest FROM pushed_tags ORDER BY app, repository, run";
+    Hourly FORGET_PUSHED_TAGS = "DELETE FROM pushed_tags WHERE (app, repository, run) IN (SELECT app, repository, run FROM \
+         (SELECT app, repository, run, row_number() OVER (PARTITION BY app, repository ORDER BY run DESC) AS nth FROM pushed_tags) \
+         WHERE nth > ?1)";
+
     Often META = "SELECT value FROM meta WHERE key = ?1";
     Often PUT_META = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     Often RAISE_META = "INSERT INTO meta (key, value) VALUES (?1, ?2) \

@@ -27,7 +27,7 @@ thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .85re
 td { white-space: nowrap; } td:last-child { white-space: normal; min-width: 16rem; }
 td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9em; }
 .new { color: var(--soft); } .fresh { color: var(--good); } .running, .rolling { color: var(--move); }
-.waiting, .behind { color: var(--warn); } .failing, .halted, .refused, .unpromoted, .drifted { color: var(--bad); }
+.waiting, .behind { color: var(--warn); } .failing, .halted, .refused, .unpromoted, .drifted, .registry_drifted { color: var(--bad); }
 .rollout caption { text-align: left; padding: .7rem .9rem; } .rollout td.wide { white-space: normal; min-width: 12rem; }
 .rollout td.waiting, .rollout td.untouched { color: var(--soft); } .moved, .baking, .finishing { color: var(--good); }
 .moving { color: var(--move); } .returning, .returned { color: var(--warn); }
@@ -265,12 +265,13 @@ const ROLLOUTS: usize = 30;
 const NAMES: usize = 1500;
 
 /// Words of all states, the most urgent first.
-const URGENCY: [&str; 11] = [
+const URGENCY: [&str; 12] = [
     "halted",
     "failing",
     "refused",
     "unpromoted",
     "drifted",
+    "registry_drifted",
     "rolling",
     "running",
     "waiting",
@@ -279,9 +280,9 @@ const URGENCY: [&str; 11] = [
     "fresh",
 ];
 /// The first so many states need attention.
-const NEED_A_PERSON: usize = 5;
+const NEED_A_PERSON: usize = 6;
 /// From this index on, nothing is in progress and nothing needs attention.
-const QUIET: usize = 8;
+const QUIET: usize = 9;
 
 fn urgency(state: &AppCondition) -> usize {
     match state {
@@ -290,12 +291,13 @@ fn urgency(state: &AppCondition) -> usize {
         AppCondition::Refused { .. } => 2,
         AppCondition::Unpromoted { .. } => 3,
         AppCondition::Drifted { .. } => 4,
-        AppCondition::Rolling { .. } => 5,
-        AppCondition::Running { .. } => 6,
-        AppCondition::Waiting { .. } => 7,
-        AppCondition::Behind { .. } => 8,
-        AppCondition::New => 9,
-        AppCondition::Fresh => 10,
+        AppCondition::RegistryDrifted { .. } => 5,
+        AppCondition::Rolling { .. } => 6,
+        AppCondition::Running { .. } => 7,
+        AppCondition::Waiting { .. } => 8,
+        AppCondition::Behind { .. } => 9,
+        AppCondition::New => 10,
+        AppCondition::Fresh => 11,
     }
 }
 

@@ -56,30 +56,31 @@ fn help_names_every_command_and_exit_code() {
     Usage: lowtide [OPTIONS] <COMMAND>
 
     Commands:
-      serve        Run the bot
-      check        Validate the configuration
-      test         Build and test a commit of a repository here, as lowtide does it at night. Needs no configuration
-      plan         What happens next, per app, and why not; for one app also every setting and where it came from
-      windows      When targets may be changed: the next openings of their windows, with warnings (docs/windows.md)
-      run          One cycle of these apps now, with live progress. Rollouts wait for their window
-      status       The fleet at a glance
-      history      The last runs, newest first
-      audit        Operator actions, halts and quarantines with their reasons, oldest first
-      show         One run or rollout in full, by its id or the end of it
-      diff         What differs between two images: packages, files, config, layers. Needs no configuration
-      inventory    What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`
-      outdated     What is pending inside images: fixes that their package repositories have and they lack
-      halt         Stop an app's rollouts and promotions; its builds and tests continue
-      resume       Resume a halted app
-      incident     The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id
-      revert       Roll every target of an app, or one, back to its previous release, and halt the app
-      pause        Pause all rollouts and promotions, or resume them
-      cancel       Cancel a run that is under way
-      backup       Write everything that another lowtide needs to continue into one file, even while the bot runs. It contains secrets
-      restore      Unpack a backup into the state directory, which has to be empty
-      health       Is the bot of this state directory alive? For container health checks
-      completions  Print the completions of a shell
-      help         Print this message or the help of the given subcommand(s)
+      serve          Run the bot
+      check          Validate the configuration
+      test           Build and test a commit of a repository here, as lowtide does it at night. Needs no configuration
+      plan           What happens next, per app, and why not; for one app also every setting and where it came from
+      windows        When targets may be changed: the next openings of their windows, with warnings (docs/windows.md)
+      run            One cycle of these apps now, with live progress. Rollouts wait for their window
+      status         The fleet at a glance
+      history        The last runs, newest first
+      audit          Operator actions, halts and quarantines with their reasons, oldest first
+      show           One run or rollout in full, by its id or the end of it
+      diff           What differs between two images: packages, files, config, layers. Needs no configuration
+      inventory      What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`
+      outdated       What is pending inside images: fixes that their package repositories have and they lack
+      registry-tags  Release tags in registries that are past `retention.registry`, and what becomes of each. Changes nothing
+      halt           Stop an app's rollouts and promotions; its builds and tests continue
+      resume         Resume a halted app
+      incident       The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id
+      revert         Roll every target of an app, or one, back to its previous release, and halt the app
+      pause          Pause all rollouts and promotions, or resume them
+      cancel         Cancel a run that is under way
+      backup         Write everything that another lowtide needs to continue into one file, even while the bot runs. It contains secrets
+      restore        Unpack a backup into the state directory, which has to be empty
+      health         Is the bot of this state directory alive? For container health checks
+      completions    Print the completions of a shell
+      help           Print this message or the help of the given subcommand(s)
 
     Exit codes:
       0  done, or nothing to do

@@ -17,6 +17,7 @@ mod mail;
 mod monitoring;
 mod promotion;
 mod registry;
+mod registry_care;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;

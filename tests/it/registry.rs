@@ -5,6 +5,7 @@ mod fakes;
 mod layers;
 mod limits;
 mod reading;
+mod tags;
 mod tokens;
 mod writing;
 

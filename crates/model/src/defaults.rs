@@ -1,6 +1,6 @@
 //! Every built-in default, in one place. `config.example.yml` shows the same values; a test compares the two.
 
-use crate::policy::{ContainerLimits, Limits, ReadyCheck, Retention};
+use crate::policy::{ContainerLimits, Limits, ReadyCheck, RegistryRetention, Retention};
 use jiff::SignedDuration;
 use jiff::civil::Time;
 
@@ -65,4 +65,10 @@ pub const RETENTION: Retention = Retention {
     images: 3,
     logs: GIB,
     build_cache: 10 * GIB,
+    registry: REGISTRY_RETENTION,
+};
+pub const REGISTRY_RETENTION: RegistryRetention = RegistryRetention {
+    keep: 30,
+    age: None,
+    delete: false,
 };

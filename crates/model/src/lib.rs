@@ -22,6 +22,7 @@ pub mod package_family;
 pub mod package_state;
 pub mod policy;
 pub mod preview;
+pub mod registry_tag;
 pub mod release;
 pub mod rollout;
 pub mod run;

@@ -5,8 +5,10 @@ use crate::drift::Drift;
 use crate::failure::{Failure, Fault, HaltReason, WaitReason};
 use crate::freshness::{PendingPackage, UnavailablePin};
 use crate::halt::{Exposure, Form, Incident, Require};
+use crate::image::Reference;
 use crate::inventory::Change;
 use crate::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
+use crate::registry_tag::RegistryDrift;
 use crate::run::Stage;
 use crate::stages::resolve::Commit;
 use jiff::Timestamp;
@@ -290,6 +292,12 @@ pub enum DailyReportLine {
         tag: String,
         since: Timestamp,
         drift: Drift,
+    },
+    /// A registry no longer has what lowtide put there.
+    RegistryDrifted {
+        reference: Reference,
+        since: Timestamp,
+        drift: RegistryDrift,
     },
     /// Missing security fixes.
     Lacks {

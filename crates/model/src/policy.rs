@@ -125,6 +125,25 @@ pub struct Retention {
     pub logs: u64,
     /// Build cache on the build host, bytes.
     pub build_cache: u64,
+    #[serde(default)]
+    pub registry: RegistryRetention,
+}
+
+/// Which release tags stay in registries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryRetention {
+    /// Newest release tags per app and repository.
+    pub keep: usize,
+    /// Also those that are younger than this.
+    pub age: Option<SignedDuration>,
+    /// Tags beyond that are removed. `false`: they are only reported.
+    pub delete: bool,
+}
+
+impl Default for RegistryRetention {
+    fn default() -> Self {
+        crate::defaults::REGISTRY_RETENTION
+    }
 }
 
 /// Is an app only watched, or acted upon?

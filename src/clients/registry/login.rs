@@ -19,6 +19,7 @@ const RESPONSE_LIMIT: usize = 256 << 10;
 pub(super) enum Action {
     Pull,
     Push,
+    Delete,
 }
 
 impl Action {
@@ -26,6 +27,7 @@ impl Action {
         match self {
             Action::Pull => format!("repository:{path}:pull"),
             Action::Push => format!("repository:{path}:pull,push"),
+            Action::Delete => format!("repository:{path}:pull,delete"),
         }
     }
 }

@@ -82,6 +82,11 @@ impl Manifest {
         }
     }
 
+    /// Is a manifest of this media type one image, which is no list of others?
+    pub(super) fn is_image_type(media_type: &str) -> bool {
+        [OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type)
+    }
+
     pub(super) fn media_type(&self) -> &str {
         match self {
             Manifest::Image { media_type, .. } | Manifest::Index { media_type, .. } => media_type,

@@ -9,4 +9,6 @@ mod manifest;
 mod quota;
 pub mod quotas;
 mod read;
+pub mod remove;
 mod request;
+pub mod tags;

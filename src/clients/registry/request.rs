@@ -7,8 +7,8 @@ use super::login::Granted;
 use super::manifest::ACCEPTED;
 use lowtide_model::image::ServedDigest;
 use oci_client::errors::OciDistributionError;
-use reqwest::header::ACCEPT;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of a manifest. Registries take 4 MiB at most.
@@ -47,20 +47,64 @@ impl Session<'_> {
         what: &str,
         reference: &oci_client::Reference,
     ) -> Result<ServedDigest, RegistryError> {
+        self.describe_manifest(what, reference).await.map(|(digest, _)| digest)
+    }
+
+    /// The same with the manifest's media type, where the registry names one.
+    pub(super) async fn describe_manifest(
+        &self,
+        what: &str,
+        reference: &oci_client::Reference,
+    ) -> Result<(ServedDigest, Option<String>), RegistryError> {
         let asked = async {
             let response = self.ask(Method::HEAD, what, reference).await?;
+            let media_type = response
+                .headers()
+                .get(CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok());
+            let media_type = media_type.map(ToOwned::to_owned);
             match self.named_digest(what, &response)? {
-                Some(digest) if response.status() == StatusCode::OK => Ok(Some(digest)),
+                Some(digest) if response.status() == StatusCode::OK => Ok(Some((digest, media_type))),
                 Some(_) | None => Ok(None),
             }
         };
-        let Some(digest) = self.within(what, asked).await? else {
-            return self.get_manifest(what, reference).await.map(|(digest, _)| digest);
+        let Some((digest, media_type)) = self.within(what, asked).await? else {
+            let got = self.get_manifest(what, reference).await;
+            return got.map(|(digest, _)| (digest, None));
         };
         match reference.digest().map(|text| self.digest_of(what, text)).transpose()? {
             Some(expected) if expected != digest => Err(mismatch(what, &expected, &digest)),
-            Some(_) | None => Ok(digest),
+            Some(_) | None => Ok((digest, media_type)),
         }
+    }
+
+    /// Status and beginning of the body of the answer to the deletion of a manifest.
+    pub(super) async fn delete_manifest(
+        &self,
+        what: &str,
+        reference: &oci_client::Reference,
+    ) -> Result<(StatusCode, bytes::Bytes), RegistryError> {
+        let deleted = async {
+            let response = self.ask(Method::DELETE, what, reference).await?;
+            Ok((response.status(), self.body(what, response).await?))
+        };
+        self.within(what, deleted).await
+    }
+
+    /// The answer to a GET below the repository, its body and the address that its `Link` header names as the next page.
+    pub(super) async fn get_page(&self, what: &str, url: &Url) -> Result<(bytes::Bytes, Option<Url>), RegistryError> {
+        let fetched = async {
+            let response = self.send(what, self.http.get(url.clone())).await?;
+            let status = response.status();
+            let link = response.headers().get(LINK).and_then(|value| value.to_str().ok());
+            let next = link.and_then(|link| next_page(url, link));
+            let bytes = self.body(what, response).await?;
+            match status {
+                StatusCode::OK => Ok((bytes, next)),
+                _ => Err(self.failed(what, refusal(status, &bytes))),
+            }
+        };
+        self.within(what, fetched).await
     }
 
     async fn ask(
@@ -69,10 +113,14 @@ impl Session<'_> {
         what: &str,
         reference: &oci_client::Reference,
     ) -> Result<Response, RegistryError> {
-        self.account.admit()?;
         let name = reference.digest().or(reference.tag()).unwrap_or("latest");
         let url = format!("{}{}/manifests/{name}", self.base, reference.repository());
         let request = self.http.request(method, url).header(ACCEPT, ACCEPTED.join(", "));
+        self.send(what, request).await
+    }
+
+    async fn send(&self, what: &str, request: RequestBuilder) -> Result<Response, RegistryError> {
+        self.account.admit()?;
         let request = match &self.granted {
             Granted::Free => request,
             Granted::Basic { username, password } => request.basic_auth(username, Some(password.expose())),
@@ -116,8 +164,20 @@ fn mismatch(what: &str, expected: &ServedDigest, actual: &ServedDigest) -> Regis
     }
 }
 
+/// The address that a `Link` header names as the next page (RFC 8288, distribution-spec "Listing Tags"). Of the same host
+/// only: the request for it carries the credential.
+fn next_page(page: &Url, link: &str) -> Option<Url> {
+    let next = link
+        .split(',')
+        .find(|part| part.contains("rel=\"next\"") || part.contains("rel=next"))?;
+    let (_, address) = next.split_once('<')?;
+    let (address, _) = address.split_once('>')?;
+    let next = page.join(address).ok()?;
+    (next.origin() == page.origin()).then_some(next)
+}
+
 /// As oci-client says it, so that both are classified alike.
-fn refusal(status: StatusCode, body: &[u8]) -> OciDistributionError {
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> OciDistributionError {
     let url = String::new();
     match serde_json::from_slice(body) {
         _ if status == StatusCode::UNAUTHORIZED => OciDistributionError::UnauthorizedError { url },
@@ -127,5 +187,28 @@ fn refusal(status: StatusCode, body: &[u8]) -> OciDistributionError {
             url,
             message: String::from_utf8_lossy(body).into_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_of_the_same_host() {
+        let page: Url = "https://r.example.org/v2/web/tags/list?n=2".parse().unwrap();
+        let next = |link: &str| next_page(&page, link).map(String::from);
+        let second = || Some("https://r.example.org/v2/web/tags/list?last=b&n=2".to_owned());
+        assert_eq!(next("</v2/web/tags/list?last=b&n=2>; rel=\"next\""), second());
+        assert_eq!(
+            next("<https://r.example.org/v2/web/tags/list?last=b&n=2>; rel=next"),
+            second()
+        );
+        assert_eq!(
+            next("<https://evil.example.org/v2/web/tags/list?last=b>; rel=\"next\""),
+            None
+        );
+        assert_eq!(next("<http://r.example.org/v2/>; rel=\"next\""), None);
+        assert_eq!(next("</v2/web/tags/list>; rel=\"first\""), None);
     }
 }

@@ -109,6 +109,9 @@ impl Counters {
             | AppEvent::RolloutOpened { .. }
             | AppEvent::RolloutEnded { .. }
             | AppEvent::Drifted { .. }
+            | AppEvent::TagsExpired { .. }
+            | AppEvent::TagsRemoved { .. }
+            | AppEvent::RegistryDrifted { .. }
             | AppEvent::Quarantined { .. }
             | AppEvent::Unquarantined { .. }
             | AppEvent::Resumed { .. }

@@ -422,6 +422,7 @@ fn the_state_of_the_fleet_is_written_as_gauges() {
     lowtide_apps{state="halted"} 1
     lowtide_apps{state="new"} 0
     lowtide_apps{state="refused"} 0
+    lowtide_apps{state="registry_drifted"} 0
     lowtide_apps{state="rolling"} 0
     lowtide_apps{state="running"} 0
     lowtide_apps{state="unpromoted"} 0

@@ -146,7 +146,12 @@ fn five_lines_are_enough_for_an_app() {
         "audit": "PT17520H",
         "images": 3,
         "logs": 1073741824,
-        "build_cache": 10737418240
+        "build_cache": 10737418240,
+        "registry": {
+          "keep": 30,
+          "age": null,
+          "delete": false
+        }
       },
       "web": {
         "names": []

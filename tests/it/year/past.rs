@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use lowtide::channels::list::{Address, Notice};
 use lowtide::channels::mail::route::Recipient;
 use lowtide::decide::app_state::AppState;
+use lowtide::decide::registry_retention;
 use lowtide::fleet::app::{App, Fleet};
 use lowtide::fleet::app_state::{AppEvent, Worked};
 use lowtide::fleet::rollout::RolloutEvent;
@@ -13,17 +14,19 @@ use lowtide::kinds::containers::step::{ContainerOutcome, ContainerStep};
 use lowtide::kinds::track::Ended;
 use lowtide::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
 use lowtide::model::freshness::{Because, Inputs};
+use lowtide::model::image::Repository;
 use lowtide::model::inventory::{Change, FileChanges, FileEntry, FileKind, Inventory, PackageChange};
 use lowtide::model::journal::Recorded;
 use lowtide::model::message::{Keys, MessageBody};
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::package_state::PackageState;
+use lowtide::model::policy::RegistryRetention;
 use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{Purpose, RolloutConclusion};
 use lowtide::model::run::{Conclusion, Stage, Trigger};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use ulid::Ulid;
 
@@ -31,6 +34,8 @@ use ulid::Ulid;
 const RELEASES: usize = 5;
 /// Of so many nights' releases one is rolled back: one release of an app in two years.
 const BAD: usize = 475;
+/// Release tags that stay in an app's repository.
+const TAGS: usize = 20;
 /// One of so many apps has evidence.
 const EVIDENCE: usize = 49;
 
@@ -283,6 +288,36 @@ impl Past {
     }
 
     /// All of it in one transaction, and then as the bot learns it.
+    /// What `retention.registry` removes, from registries that do as they are told.
+    pub(crate) async fn expire_tags(&mut self, day: usize) {
+        let policy = RegistryRetention {
+            keep: TAGS,
+            age: None,
+            delete: true,
+        };
+        let pushed = self.store.pushed_tags().await.unwrap();
+        let needed = registry_retention::needed(self.apps.iter().map(|app| app.app_state.as_ref()));
+        let (now, none) = (self.evening(day), BTreeSet::new());
+        let mut removed: BTreeMap<AppName, (Repository, Vec<String>)> = BTreeMap::new();
+        for (repository, pushed) in registry_retention::by_repository(&pushed) {
+            for tag in registry_retention::expired(&pushed, &none, &needed, &policy, now) {
+                let of_app = removed.entry(tag.app.clone());
+                let (_, tags) = of_app.or_insert_with(|| (repository.clone(), Vec::new()));
+                tags.push(tag.tag.clone());
+            }
+        }
+        for app in &mut self.apps {
+            if let Some((repository, tags)) = removed.remove(&app.name) {
+                app.facts.push(AppEvent::TagsExpired {
+                    repository: repository.clone(),
+                    tags: tags.clone(),
+                });
+                app.facts.push(AppEvent::TagsRemoved { repository, tags });
+            }
+        }
+        self.commit(Batch::new(), now).await;
+    }
+
     async fn commit(&mut self, batch: Batch, at: Timestamp) {
         let facts = self
             .apps

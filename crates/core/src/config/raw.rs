@@ -157,6 +157,16 @@ raw! {
         logs: Option<Text>,
         /// Build cache on the build host.
         build_cache: Option<Text>,
+        registry: Option<RegistryRetention>,
+    }
+    RegistryRetention {
+        /// Newest release tags of an app in each of its repositories.
+        #[schemars(range(min = 1, max = 1000))]
+        keep: Option<u64>,
+        /// Also those that are younger than this.
+        age: Option<Text>,
+        /// Remove the others. Without it they are only reported.
+        delete: Option<bool>,
     }
     Source {
         /// https, ssh or file remote, without credentials in it.

@@ -15,7 +15,7 @@ use crate::yaml::second;
 use crate::yaml::tree::{self, Node};
 use lowtide_model::defaults;
 use lowtide_model::name::HostName;
-use lowtide_model::policy::{EngineAddress, Host, Limits, Retention};
+use lowtide_model::policy::{EngineAddress, Host, Limits, RegistryRetention, Retention};
 use lowtide_model::secret::SecretRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -335,6 +335,23 @@ impl Check<'_> {
                 raw.build_cache.as_ref(),
                 default.build_cache,
             ),
+            registry: self.registry_retention(top, &raw.registry.clone().unwrap_or_default()),
+        }
+    }
+
+    fn registry_retention(&mut self, top: &Scope, raw: &raw::RegistryRetention) -> RegistryRetention {
+        let default = defaults::REGISTRY_RETENTION;
+        let place = Route::keys("retention.registry.age");
+        let age = raw.age.as_ref();
+        let age = age.map(|age| self.duration_at(top, &place, Some(age), defaults::RETENTION.history));
+        if age.is_some_and(|age| age.is_zero()) {
+            let problem = Problem::new("out-of-range", format!("`{place}` must be longer than nothing"));
+            self.report(top, &place, problem.hint("leave it out if only `keep` should count"));
+        }
+        RegistryRetention {
+            keep: count(raw.keep, default.keep),
+            age,
+            delete: raw.delete.unwrap_or(default.delete),
         }
     }
 }

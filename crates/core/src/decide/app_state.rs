@@ -16,10 +16,11 @@ mod again;
 mod channel;
 mod next;
 mod probation;
+mod registry;
 mod target;
 
 pub use crate::fleet::app_state::{
-    AppState, ChannelState, Failing, Probation, Record, Refused, TargetState, Unpromoted, Waits,
+    AppState, ChannelState, Failing, Probation, Record, Refused, RegistryDifference, TargetState, Unpromoted, Waits,
 };
 pub use again::{Apart, Drifted, Occasion, Refusal};
 pub use next::{Next, Promotion, channel_reference, expected, next, undertaken, wakes};
@@ -87,7 +88,8 @@ impl AppState {
                 .chain(refused)
                 .chain(drift)
         });
-        let times = times.chain(targets);
+        let registry = self.registry.iter_mut().map(|difference| &mut difference.since);
+        let times = times.chain(targets).chain(registry);
         for time in times {
             *time = (*time).min(now);
         }
@@ -100,11 +102,7 @@ impl AppState {
             AppEvent::Tracked => self.tracked = Some(at),
             // A slot fires only after its time has come: a later one was written by a clock that ran fast.
             AppEvent::ScheduleFired { slot, .. } => self.schedule_fired = Some((*slot).min(at)),
-            AppEvent::Released { release } => {
-                self.last_release = Some(release.run);
-                self.releases.push((**release).clone());
-                self.forget_releases();
-            }
+            AppEvent::Released { release } => self.add_release(release),
             AppEvent::Retested { release, sidecars } => self.retested(*release, sidecars),
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
             AppEvent::Judged { inputs, because } => {
@@ -118,7 +116,6 @@ impl AppState {
             AppEvent::UnfixableUpdates { unfixable } => self.set_unfixable(unfixable, at),
             AppEvent::RunFailed { run, cause } => self.fail(*run, cause, at),
             AppEvent::RunRecovered { .. } => self.failing = None,
-            AppEvent::PromoteStarted { .. } => {}
             AppEvent::Promoted { channel, release } => self.channels.entry(channel.clone()).or_default().fill(*release),
             AppEvent::PromoteFailed {
                 channel,
@@ -154,14 +151,22 @@ impl AppState {
                 let state = self.targets.entry(target.clone()).or_default();
                 state.drifts(*rollout, drift.as_ref(), at);
             }
+            AppEvent::RegistryDrifted {
+                reference,
+                release,
+                drift,
+            } => self.registry_drifts(reference, *release, drift.as_ref(), at),
             AppEvent::Halted { reason, settings } => self.halt(reason, settings.as_deref(), at),
             AppEvent::Quarantined { content, .. } => self.put_in_quarantine(content),
             AppEvent::Unquarantined { content, .. } => self.take_out_of_quarantine(content),
             AppEvent::Resumed { probation, .. } => self.resume(*probation),
             AppEvent::Expedited { unhealthy, .. } => self.expedited = Some(*unhealthy),
             AppEvent::RequestCompleted => self.expedited = None,
-            // The run's own stream has it; this is for the audit log.
-            AppEvent::Cancelled { .. } => {}
+            // What follows from these is in a run's own stream, in the registry and in the table of pushed tags.
+            AppEvent::Cancelled { .. }
+            | AppEvent::PromoteStarted { .. }
+            | AppEvent::TagsExpired { .. }
+            | AppEvent::TagsRemoved { .. } => {}
             AppEvent::Checkpoint { app_state } => *self = (**app_state).clone().begun(at),
         }
     }
@@ -248,6 +253,12 @@ impl AppState {
                 state.again();
             }
         }
+    }
+
+    fn add_release(&mut self, release: &Release) {
+        self.last_release = Some(release.run);
+        self.releases.push(release.clone());
+        self.forget_releases();
     }
 
     /// Forgets the oldest releases over the limit, except those that a target or a channel has or would roll back to.
@@ -421,4 +432,4 @@ impl AppState {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -96,7 +96,7 @@ pub fn body(
     }
 }
 
-/// Problems that are open now: refused rollouts, failed promotions, drifted targets.
+/// Problems that are open now: refused rollouts, failed promotions, drifted targets and registries.
 fn outstanding(app_state: &AppState, app: &App) -> Vec<DailyReportLine> {
     let refused = app_state
         .refusals()
@@ -127,7 +127,13 @@ fn outstanding(app_state: &AppState, app: &App) -> Vec<DailyReportLine> {
         since: drifted.since,
         drift: drifted.drift.clone(),
     });
-    refused.chain(unpromoted).chain(drifted).collect()
+    let registry = app_state.registry_differences(app).into_iter();
+    let registry = registry.map(|difference| DailyReportLine::RegistryDrifted {
+        reference: difference.reference.clone(),
+        since: difference.since,
+        drift: difference.drift.clone(),
+    });
+    refused.chain(unpromoted).chain(drifted).chain(registry).collect()
 }
 
 fn line(fact: &Fact, app_state: Option<&AppState>) -> Option<DailyReportLine> {

@@ -17,6 +17,8 @@ pub mod labels;
 pub mod notify;
 pub mod quarantine;
 pub mod recover;
+pub mod registry_drift;
+pub mod registry_retention;
 pub mod retention;
 pub mod retry;
 pub mod rollout;

@@ -200,6 +200,8 @@ pub fn has_news(body: &DailyReport) -> bool {
         || body.apps.iter().flat_map(|app| &app.lines).any(|line| match line {
             // Part of a report, but no reason to send one.
             DailyReportLine::Unchanged { .. } | DailyReportLine::Lacks { .. } => false,
+            // Everything runs all the same: one report is sent for it, and it is listed in those that have another reason.
+            DailyReportLine::RegistryDrifted { since, .. } => (body.from..body.to).contains(since),
             DailyReportLine::Released { .. }
             | DailyReportLine::Observed { .. }
             | DailyReportLine::Failing { .. }

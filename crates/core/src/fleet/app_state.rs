@@ -10,6 +10,7 @@ use lowtide_model::halt::Form;
 use lowtide_model::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
 use lowtide_model::name::{ChannelName, RolloutId, RunId, TargetName};
 use lowtide_model::policy::Unhealthy;
+use lowtide_model::registry_tag::RegistryDrift;
 use lowtide_model::release::Release;
 use lowtide_model::rollout::RolloutConclusion;
 use lowtide_model::window::Occurrence;
@@ -18,7 +19,9 @@ use std::collections::BTreeMap;
 
 mod folded;
 
-pub use folded::{AppState, ChannelState, Failing, Probation, Record, Refused, TargetState, Unpromoted, Waits};
+pub use folded::{
+    AppState, ChannelState, Failing, Probation, Record, Refused, RegistryDifference, TargetState, Unpromoted, Waits,
+};
 
 /// Fixes that are pending in the last release and that no rebuild can bring.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -157,6 +160,23 @@ pub enum AppEvent {
         target: TargetName,
         rollout: RolloutId,
         drift: Option<Drift>,
+    },
+    /// Retention is about to remove these release tags from a registry; repeating it is harmless.
+    TagsExpired {
+        repository: Repository,
+        tags: Vec<String>,
+    },
+    /// Release tags that retention removed are gone from the registry.
+    TagsRemoved {
+        repository: Repository,
+        tags: Vec<String>,
+    },
+    /// A registry no longer has what lowtide put there for this release, or has it again (`None`).
+    RegistryDrifted {
+        /// The digest that runs, or a channel's moving tag.
+        reference: Reference,
+        release: RunId,
+        drift: Option<RegistryDrift>,
     },
     Halted {
         reason: HaltReason,
@@ -312,6 +332,9 @@ impl AppEvent {
             | AppEvent::RolloutOpened { .. }
             | AppEvent::RolloutEnded { .. }
             | AppEvent::Drifted { .. }
+            | AppEvent::TagsExpired { .. }
+            | AppEvent::TagsRemoved { .. }
+            | AppEvent::RegistryDrifted { .. }
             | AppEvent::RequestCompleted
             | AppEvent::Checkpoint { .. } => None,
         }

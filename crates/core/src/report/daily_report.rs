@@ -121,6 +121,7 @@ impl Lists {
             | DailyReportLine::WentBack { .. } => {
                 self.add_moved(app, line, body);
             }
+            DailyReportLine::RegistryDrifted { .. } => self.add_registry(app, line, body),
             DailyReportLine::Lacks { security } => {
                 self.lacks
                     .push(item(app, counted(*security, "security fix", "security fixes")));
@@ -155,6 +156,19 @@ impl Lists {
 
 /// Releases that did not reach their target or channel, or were rolled back from it.
 impl Lists {
+    fn add_registry(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
+        if let DailyReportLine::RegistryDrifted {
+            reference,
+            since,
+            drift,
+        } = line
+        {
+            let what = outstanding::registry_drifted(reference, *since, drift, body.to);
+            let what = format!("{what}. {}", outstanding::registry_advice(drift));
+            self.action.push(item(app, what));
+        }
+    }
+
     fn add_moved(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
         let tag = |tag: &str| clean::one_line(tag, 128);
         match line {
@@ -180,10 +194,7 @@ impl Lists {
                 let since = words::span(*since, body.to);
                 let (why, helps) = (words::failure(failure), words::advice(failure.kind));
                 let what = format!("{target} refused {} {since} ago. {why} {helps}", tag(t));
-                self.action.push(Item {
-                    command: Some(format!("lowtide run {app}")),
-                    ..item(app, what)
-                });
+                self.action.push(run_again(app, what));
             }
             DailyReportLine::Drifted {
                 target,
@@ -192,10 +203,7 @@ impl Lists {
                 drift,
             } => {
                 let what = format!("{}.", outstanding::drifted(target, t, *since, drift, body.to));
-                self.action.push(Item {
-                    command: Some(format!("lowtide run {app}")),
-                    ..item(app, what)
-                });
+                self.action.push(run_again(app, what));
             }
             DailyReportLine::Unpromoted {
                 channel,
@@ -211,10 +219,7 @@ impl Lists {
                         let at = words::moment(*at, &body.timezone);
                         self.waiting.push(item(app, format!("{what} It is tried again {at}.")));
                     }
-                    None => self.action.push(Item {
-                        command: Some(format!("lowtide run {app}")),
-                        ..item(app, what)
-                    }),
+                    None => self.action.push(run_again(app, what)),
                 }
             }
             DailyReportLine::Unchanged { .. }
@@ -222,10 +227,18 @@ impl Lists {
             | DailyReportLine::Observed { .. }
             | DailyReportLine::Failing { .. }
             | DailyReportLine::RolledOut { .. }
+            | DailyReportLine::RegistryDrifted { .. }
             | DailyReportLine::Lacks { .. }
             | DailyReportLine::Waiting { .. }
             | DailyReportLine::Halted { .. } => {}
         }
+    }
+}
+
+fn run_again(app: &str, text: String) -> Item {
+    Item {
+        command: Some(format!("lowtide run {app}")),
+        ..item(app, text)
     }
 }
 

@@ -22,6 +22,7 @@ pub mod outstanding;
 pub mod page;
 pub mod plan;
 pub mod quantity;
+pub mod registry_tags;
 pub mod rollout;
 pub mod style;
 mod table;

@@ -7,8 +7,10 @@ use super::{clean, live};
 use jiff::Timestamp;
 use lowtide_model::drift::Drift;
 use lowtide_model::failure::{Failure, HaltReason};
+use lowtide_model::image::Reference;
 use lowtide_model::message::{Unpromoted, WentBack};
 use lowtide_model::name::{AppName, ChannelName, TargetName};
+use lowtide_model::registry_tag::RegistryDrift;
 
 /// For a run that an operator requested: it retries a refused rollout.
 #[must_use]
@@ -85,6 +87,30 @@ pub fn no_longer_runs(tag: &str, since: Timestamp, drift: &Drift, now: Timestamp
         words::span(since, now),
         instead(drift)
     )
+}
+
+/// `registry.example.org/web:stable was moved by someone else to sha256:…, for 2 days`
+#[must_use]
+pub fn registry_drifted(reference: &Reference, since: Timestamp, drift: &RegistryDrift, now: Timestamp) -> String {
+    let since = words::span(since, now);
+    match drift {
+        RegistryDrift::Missing => format!("{reference} is no longer in its registry, for {since}"),
+        RegistryDrift::Untagged => format!("{reference} no longer exists, for {since}"),
+        RegistryDrift::NoRepository => {
+            format!("the registry shows no repository {}, for {since}", reference.repository)
+        }
+        RegistryDrift::Moved { to } => format!("{reference} was moved by someone else to {}, for {since}", to.short()),
+    }
+}
+
+/// What follows from it, in a sentence.
+#[must_use]
+pub fn registry_advice(drift: &RegistryDrift) -> &'static str {
+    match drift {
+        RegistryDrift::Missing => "A host that has to pull it fails. A new release replaces it.",
+        RegistryDrift::NoRepository => "It was deleted, or lowtide's credential may not read it.",
+        RegistryDrift::Untagged | RegistryDrift::Moved { .. } => "The next promotion to the channel sets it again.",
+    }
 }
 
 /// What the target runs instead of its release.

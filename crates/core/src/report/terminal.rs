@@ -237,6 +237,11 @@ fn state(state: &AppCondition, now: Timestamp, zone: &str) -> Cell {
             since,
             drift,
         } => Ink::Bad.cell(outstanding::drifted(target, tag, *since, drift, now)),
+        AppCondition::RegistryDrifted {
+            reference,
+            since,
+            drift,
+        } => Ink::Bad.cell(outstanding::registry_drifted(reference, *since, drift, now)),
         AppCondition::Behind { since, unfixable } => Ink::Warn.cell(format!(
             "{}, for {}",
             words::unfixable(unfixable),

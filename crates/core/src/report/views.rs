@@ -7,9 +7,11 @@ use lowtide_model::drift::Drift;
 use lowtide_model::failure::{Failure, FailureKind, WaitReason};
 use lowtide_model::freshness::Because;
 use lowtide_model::halt::{Exposure, Incident};
+use lowtide_model::image::Reference;
 use lowtide_model::inventory::Change;
 use lowtide_model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use lowtide_model::policy::Mode;
+use lowtide_model::registry_tag::RegistryDrift;
 use lowtide_model::rollout::RolloutConclusion;
 use lowtide_model::run::{Conclusion, Stage, Trigger};
 use lowtide_model::stages::resolve::Commit;
@@ -77,6 +79,12 @@ pub enum AppCondition {
         since: Timestamp,
         drift: Drift,
     },
+    /// A registry no longer has what lowtide put there.
+    RegistryDrifted {
+        reference: Reference,
+        since: Timestamp,
+        drift: RegistryDrift,
+    },
     Halted {
         since: Timestamp,
         exposure: Exposure,
@@ -85,7 +93,7 @@ pub enum AppCondition {
 
 impl AppCondition {
     /// Every word that [`AppCondition::word`] has.
-    pub const WORDS: [&str; 11] = [
+    pub const WORDS: [&str; 12] = [
         "new",
         "fresh",
         "behind",
@@ -95,6 +103,7 @@ impl AppCondition {
         "refused",
         "unpromoted",
         "drifted",
+        "registry_drifted",
         "failing",
         "halted",
     ];
@@ -112,6 +121,7 @@ impl AppCondition {
             AppCondition::Refused { .. } => "refused",
             AppCondition::Unpromoted { .. } => "unpromoted",
             AppCondition::Drifted { .. } => "drifted",
+            AppCondition::RegistryDrifted { .. } => "registry_drifted",
             AppCondition::Failing { .. } => "failing",
             AppCondition::Halted { .. } => "halted",
         }

@@ -179,6 +179,10 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
     #[test]
     fn both_formats_are_read() {
         let (base, top) = (archive(&[("a", b"1")]), archive(&[("{b", b"2")]));
@@ -197,14 +201,14 @@ mod tests {
         ])
         .unwrap();
         // Docker 25 and later: blobs named by digest; the store of containerd has them compressed.
-        let packed = gzip(&base);
+        let (packed, packed_top) = (gzip(&base), zstd(&top));
         let blob = |bytes: &[u8]| format!("blobs/sha256/{}", id(bytes));
-        let (base_blob, top_blob, config_blob) = (blob(&packed), blob(&top), blob(&config));
+        let (base_blob, top_blob, config_blob) = (blob(&packed), blob(&packed_top), blob(&config));
         let manifest = serde_json::json!([{ "Config": config_blob, "Layers": [base_blob, top_blob, base_blob] }]);
         // A test's header holds a hundred bytes of name; these fit.
         let new = saved(&[
             (&base_blob, &packed),
-            (&top_blob, &top),
+            (&top_blob, &packed_top),
             (&config_blob, &config),
             ("index.json", b"{\"schemaVersion\":2}"),
             ("manifest.json", manifest.to_string().as_bytes()),

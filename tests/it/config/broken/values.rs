@@ -6,7 +6,7 @@ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/do
 notify:
   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
 package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
-retention: { history: 90, logs: 1G, build_cache: 10 }
+retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
 defaults:
   nightly: { between: "22-02" }
   window: { days: [tuesday], from: "03:00", to: "03:00" }
@@ -132,7 +132,7 @@ fn values() {
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
      6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ·                                                                     ───────────────────────────
-     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
        ╰────
       help: write it like `http://deb.debian.org/debian: https://mirror.example.org/debian`
 
@@ -141,7 +141,7 @@ fn values() {
       × `90` is not a duration: it has no unit
        ╭─[lowtide.yml:7:23]
      6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
-     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
        ·                       ──
      8 │ defaults:
        ╰────
@@ -152,7 +152,7 @@ fn values() {
       × `1G` is not a size: its unit is one of `B`, `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`
        ╭─[lowtide.yml:7:33]
      6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
-     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
        ·                                 ──
      8 │ defaults:
        ╰────
@@ -163,11 +163,43 @@ fn values() {
       × `10` is not a size: it has no unit
        ╭─[lowtide.yml:7:50]
      6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
-     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
        ·                                                  ──
      8 │ defaults:
        ╰────
       help: write it like `512MiB` or `2GiB`
+
+    out-of-range
+
+      × `retention.registry.keep` must be between 1 and 1000, not 0
+       ╭─[lowtide.yml:7:72]
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
+       ·                                                                        ─
+     8 │ defaults:
+       ╰────
+
+    out-of-range
+
+      × `retention.registry.age` must be longer than nothing
+       ╭─[lowtide.yml:7:80]
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
+       ·                                                                                ──
+     8 │ defaults:
+       ╰────
+      help: leave it out if only `keep` should count
+
+    wrong-type
+
+      × `retention.registry.delete` must be `true` or `false`, not `yes`
+       ╭─[lowtide.yml:7:92]
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10, registry: { keep: 0, age: 0s, delete: yes } }
+       ·                                                                                            ───
+     8 │ defaults:
+       ╰────
+      help: write `true` or `false`
 
     bad-time
 
@@ -365,6 +397,6 @@ fn values() {
         ╰────
       help: did you mean `{commit}`?
 
-    lowtide.yml: 31 problems. The configuration is not used.
+    lowtide.yml: 34 problems. The configuration is not used.
     "#);
 }

@@ -20,7 +20,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Two channels; staging has two targets, production one.
-fn app() -> App {
+pub(in crate::decide) fn app() -> App {
     let target = |name: &str, channel: &str| {
         format!(
             r#"{{"name":"{name}","channel":"{channel}","host":"h","window":null,
@@ -46,7 +46,7 @@ fn app() -> App {
     serde_json::from_str(&text).unwrap()
 }
 
-fn release(n: u128) -> Release {
+pub(in crate::decide) fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
         run: RunId(Ulid(n)),

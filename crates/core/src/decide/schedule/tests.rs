@@ -305,6 +305,7 @@ fn fleet(apps: &[App], runs: usize) -> Fleet {
             images: 0,
             logs: 0,
             build_cache: 0,
+            registry: lowtide_model::defaults::REGISTRY_RETENTION,
         },
         web: lowtide_model::policy::WebPolicy::default(),
         apps: apps.iter().map(|a| (a.name.clone(), a.clone().into())).collect(),

@@ -9,9 +9,10 @@ use lowtide_model::drift::Drift;
 use lowtide_model::failure::{Failure, HaltReason};
 use lowtide_model::freshness::Judged;
 use lowtide_model::halt::{OpenIncident, OperatorRollback};
-use lowtide_model::image::{ContentDigest, Repository};
+use lowtide_model::image::{ContentDigest, Reference, Repository};
 use lowtide_model::name::{ChannelName, RolloutId, RunId, TargetName};
 use lowtide_model::policy::Unhealthy;
+use lowtide_model::registry_tag::RegistryDrift;
 use lowtide_model::release::Release;
 use lowtide_model::rollout::RolloutConclusion;
 use lowtide_model::window::Occurrence;
@@ -70,6 +71,19 @@ pub struct AppState {
     /// Fixes that no rebuild can bring, and since when there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfixable: Option<(Timestamp, UnfixableUpdates)>,
+    /// Where registries differ from what lowtide put there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub registry: Vec<RegistryDifference>,
+}
+
+/// A registry no longer has what lowtide put there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryDifference {
+    /// The digest that runs, or a channel's moving tag.
+    pub reference: Reference,
+    pub since: Timestamp,
+    pub release: RunId,
+    pub drift: RegistryDrift,
 }
 
 /// An open incident of failing runs.

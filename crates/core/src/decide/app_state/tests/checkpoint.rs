@@ -8,12 +8,13 @@ use crate::kinds::list::KindName;
 use jiff::SignedDuration;
 use lowtide_model::drift::Drift;
 use lowtide_model::policy::Unhealthy;
+use lowtide_model::registry_tag::RegistryDrift;
 use proptest::prelude::*;
 
 /// What one draw makes of an event: which kind, of which release, of which target or channel.
 type Draw = (u8, u8, u8);
 
-const KINDS: u8 = 24;
+const KINDS: u8 = 27;
 
 fn kind(event: &AppEvent) -> u8 {
     match event {
@@ -41,6 +42,9 @@ fn kind(event: &AppEvent) -> u8 {
         AppEvent::Drifted { .. } => 21,
         AppEvent::Cancelled { .. } => 22,
         AppEvent::Retested { .. } => 23,
+        AppEvent::TagsExpired { .. } => 24,
+        AppEvent::TagsRemoved { .. } => 25,
+        AppEvent::RegistryDrifted { .. } => 26,
         // The checkpoint is what is tested: it is inserted among the others.
         AppEvent::Checkpoint { .. } => KINDS,
     }
@@ -194,6 +198,19 @@ fn held((drawn, n, place): Draw) -> AppEvent {
         23 => AppEvent::Retested {
             release: release.run,
             sidecars: std::collections::BTreeMap::from([("mariadb:11".to_owned(), format!("sha256:{place}"))]),
+        },
+        24 => AppEvent::TagsExpired {
+            repository: "registry.example.org/web".parse().unwrap(),
+            tags: vec![format!("t{n}")],
+        },
+        25 => AppEvent::TagsRemoved {
+            repository: "registry.example.org/web".parse().unwrap(),
+            tags: vec![format!("t{n}")],
+        },
+        26 => AppEvent::RegistryDrifted {
+            reference: format!("registry.example.org/web:{place}").parse().unwrap(),
+            release: release.run,
+            drift: (n % 3 > 0).then_some(RegistryDrift::Untagged),
         },
         _ => AppEvent::Drifted {
             target: ["s1", "s2", "p1"][usize::from(place) % 3].parse().unwrap(),
