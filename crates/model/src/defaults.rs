@@ -50,6 +50,8 @@ pub const DRAIN: SignedDuration = SignedDuration::from_secs(5);
 pub const ROUTER_TIMEOUT: SignedDuration = SignedDuration::from_secs(10);
 
 pub const TAG: &str = "{date}.{run}-{commit}";
+/// Of a followed image.
+pub const FOLLOWED_TAG: &str = "{tag}-{digest}";
 /// The only channel of an app that names none, and its moving tag.
 pub const CHANNEL: &str = "stable";
 

@@ -72,6 +72,9 @@ failure_kinds! {
     BaseMissing = "a base image is not in its registry", Repo;
     /// `# syntax=`: what reads the Dockerfile is the builder's matter.
     FrontendMissing = "the Dockerfile's frontend image is not in its registry", Infra;
+    /// Nothing that the rule of tags matches.
+    FollowedMissing = "the followed image has no tag that its rule matches", Operator;
+    RuleGoesDown = "the rule of tags allows only older images than the one that runs", Operator;
     RegistryUnreachable = "the registry does not answer", Infra;
     RegistryDenied = "the registry refuses our credentials", Operator;
     RegistryRefused = "the registry refused a request", Infra;
@@ -250,6 +253,17 @@ pub enum SkipReason {
         security: usize,
         /// Package sources whose indexes are not known now.
         unknown: Vec<String>,
+    },
+    /// The followed tag has another image, which has the same packages, configuration and files as the last release.
+    SameAgain { tag: String },
+    /// No newer image is there to be followed.
+    NothingNewer { tag: String },
+    /// The followed tag is back at an image that it had earlier.
+    WentBack { tag: String },
+    /// The newer image is not known long enough, and brings no security fixes.
+    Soaking {
+        tag: String,
+        until: jiff::Timestamp,
     },
 }
 

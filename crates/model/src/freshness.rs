@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 /// All that a rebuild depends on, as far as lowtide can see it without building. Equal inputs: a rebuild picks up nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Inputs {
-    /// Full hex commit id.
-    pub commit: String,
-    /// As the Dockerfile names it → digest of our platform's manifest, or the local image's id.
+    /// Full hex commit id. `None`: the image is not built by us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// As the Dockerfile names it, or the followed tag → digest of our platform's manifest, or the local image's id.
     pub bases: BTreeMap<String, String>,
     /// Hash of what the configuration says of the build.
     pub settings: String,
@@ -217,6 +218,15 @@ pub enum Because {
     },
     Base {
         reference: String,
+    },
+    /// The followed image has a newer tag.
+    Newer {
+        from: String,
+        to: String,
+    },
+    /// The followed tag has another image than before.
+    Moved {
+        tag: String,
     },
     Settings,
     /// What is inside cannot be compared with its archives.

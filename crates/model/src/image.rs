@@ -74,6 +74,13 @@ digest!(
     /// The digest of one platform's image manifest, as a registry serves it.
     ManifestDigest
 );
+
+/// A platform's manifest can be requested by its own digest.
+impl From<ManifestDigest> for ServedDigest {
+    fn from(digest: ManifestDigest) -> Self {
+        Self(digest.0)
+    }
+}
 digest!(
     /// The digest a registry serves for a reference: a manifest's, or that of a multi-platform index.
     ServedDigest

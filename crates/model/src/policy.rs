@@ -170,6 +170,20 @@ pub struct OwnSettings {
 pub enum ImageOrigin {
     /// It is built from a repository.
     Built { source: Source, build: BuildPolicy },
+    /// Others build it and push it to a registry.
+    Followed(FollowPolicy),
+}
+
+/// Which image of others an app follows, and when a newer one is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowPolicy {
+    pub image: Repository,
+    /// As it is written: `16.*-alpine`, `>=16.2 <17`, `latest`.
+    pub tags: String,
+    /// An image is taken once lowtide has known it for this long. One that brings security fixes does not wait.
+    pub min_age: SignedDuration,
+    /// The host on which it is tested.
+    pub host: HostName,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -402,7 +416,8 @@ pub struct ContainerLimits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishPolicy {
     pub image: Repository,
-    /// Template with `{date}`, `{run}`, `{commit}`, `{branch}`, `{app}`.
+    /// Template with `{date}`, `{run}`, `{commit}`, `{branch}`, `{app}`; of a followed image with `{tag}` and `{digest}` for the two in the
+    /// middle.
     pub tag: String,
     /// In order; the first is filled by publish.
     pub channels: Vec<Channel>,

@@ -1,6 +1,6 @@
 //! A built image that has all its evidence.
 
-use crate::image::{ContentDigest, ImageId, ManifestDigest, Platform, Reference};
+use crate::image::{ContentDigest, ImageId, ManifestDigest, Platform, Reference, Repository};
 use crate::inventory::Change;
 use crate::name::RunId;
 use jiff::Timestamp;
@@ -14,6 +14,9 @@ pub struct Release {
     pub images: Images,
     /// Full hex commit id. `None`: no run of ours built it.
     pub commit: Option<String>,
+    /// Where others have it. `None`: it is not a followed image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<Upstream>>,
     /// Immutable tag, also without a registry (the engine's local tag).
     pub tag: String,
     /// Registry digest, of the index where there are several images. `None`: the app has no `publish`.
@@ -26,6 +29,15 @@ pub struct Release {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sidecars: BTreeMap<String, String>,
     pub at: Timestamp,
+}
+
+/// The followed image that became a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    pub image: Repository,
+    pub tag: String,
+    /// Of our platform.
+    pub manifest: ManifestDigest,
 }
 
 /// What a release is on one platform.

@@ -7,6 +7,7 @@ use crate::stages::bootstrap::{Bootstrap, Bootstrapped};
 use crate::stages::build::{Build, Built};
 use crate::stages::inspect::{Inspect, Inspected};
 use crate::stages::publish::{Publish, Published};
+use crate::stages::pull::{Pull, Pulled};
 use crate::stages::resolve::{Resolve, Resolved};
 use crate::stages::test::{Test, Tested};
 use jiff::Timestamp;
@@ -40,6 +41,7 @@ pub enum Trigger {
 pub enum Stage {
     Resolve,
     Build,
+    Pull,
     Inspect,
     Bootstrap,
     Test,
@@ -48,9 +50,10 @@ pub enum Stage {
 
 impl Stage {
     /// In the order they run.
-    pub const ALL: [Stage; 6] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Resolve,
         Stage::Build,
+        Stage::Pull,
         Stage::Inspect,
         Stage::Bootstrap,
         Stage::Test,
@@ -63,6 +66,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Stage::Resolve => "resolve",
             Stage::Build => "build",
+            Stage::Pull => "pull",
             Stage::Inspect => "inspect",
             Stage::Bootstrap => "bootstrap",
             Stage::Test => "test",
@@ -77,6 +81,7 @@ impl fmt::Display for Stage {
 pub enum Effect {
     Resolve(Resolve),
     Build(Build),
+    Pull(Pull),
     Inspect(Inspect),
     Bootstrap(Bootstrap),
     Test(Test),
@@ -89,6 +94,7 @@ impl Effect {
         match self {
             Effect::Resolve(_) => Stage::Resolve,
             Effect::Build(_) => Stage::Build,
+            Effect::Pull(_) => Stage::Pull,
             Effect::Inspect(_) => Stage::Inspect,
             Effect::Bootstrap(_) => Stage::Bootstrap,
             Effect::Test(_) => Stage::Test,
@@ -103,6 +109,7 @@ impl Effect {
 pub enum Outcome {
     Resolved(Resolved),
     Built(Built),
+    Pulled(Pulled),
     Inspected(Inspected),
     Bootstrapped(Bootstrapped),
     Tested(Tested),

@@ -1,6 +1,7 @@
 //! One app: its own settings over its profile's over the defaults.
 
 use super::merge::Over;
+use super::publish::{BUILT, FOLLOWED};
 use super::raw;
 use crate::fleet::app::App;
 use crate::yaml::check::{Check, unknown};
@@ -70,16 +71,26 @@ impl Check<'_> {
         if !maintainers.is_empty() {
             self.note(scope, &Route::keys("maintainers"), maintainers.join(", "));
         }
-        let source = self.source(scope, &raw.source.clone().unwrap_or_default());
+        let followed = self.followed(scope, raw);
+        let is_followed = raw.source.as_ref().is_some_and(|source| source.image.is_some());
+        let built = (!is_followed).then(|| self.source(scope, &raw.source.clone().unwrap_or_default()));
         let env = self.env(scope, &Route::keys("env"), &raw.env);
-        let publish = self.publish(scope, raw.publish.as_ref());
-        let github_repo = self.github_repo(scope, file, raw, &source.repo);
+        let publish = self.publish(scope, raw.publish.as_ref(), if is_followed { FOLLOWED } else { BUILT });
+        let repo = built.as_ref().map_or("", |source| source.repo.as_str());
+        let github_repo = self.github_repo(scope, file, raw, repo);
         let name = name?;
-        let origin = ImageOrigin::Built {
-            build: self.build(scope, &raw.build.clone().unwrap_or_default()),
-            source,
-        };
         let tests = self.tests(scope, &name, raw.test.as_ref(), raw.ready.as_ref());
+        let origin = match built {
+            Some(source) => ImageOrigin::Built {
+                build: self.build(scope, &raw.build.clone().unwrap_or_default()),
+                source,
+            },
+            None => {
+                self.tests_alone(scope, &tests);
+                ImageOrigin::Followed(followed?)
+            }
+        };
+        let repository_file = if is_followed { None } else { self.repository_file(scope, raw) };
         let mut app = App {
             name,
             mode,
@@ -99,7 +110,7 @@ impl Check<'_> {
             rollout: Vec::new(),
             github_repo,
             halt: self.halt(scope, &raw.halt.clone().unwrap_or_default()),
-            repository_file: self.repository_file(scope, raw).map(Box::new),
+            repository_file: repository_file.map(Box::new),
         };
         self.window_of_app(scope, raw);
         self.duration(scope, "bake", raw.bake.as_ref(), defaults::BAKE);

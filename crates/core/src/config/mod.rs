@@ -9,6 +9,7 @@ mod app;
 #[cfg(test)]
 mod corpus_tests;
 pub mod engine;
+pub mod followed;
 pub mod form;
 mod halt;
 mod merge;

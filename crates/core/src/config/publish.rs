@@ -9,25 +9,57 @@ use lowtide_model::image::{Repository, is_tag};
 use lowtide_model::name::ChannelName;
 use lowtide_model::policy::{Channel, PublishPolicy};
 
-/// Variables of the tag template, each with a value of the longest usual kind.
-const VARIABLES: &[(&str, &str)] = &[
-    ("date", "20260101"),
-    ("run", "01234567"),
-    ("commit", "0123456789ab"),
-    ("branch", "main"),
-    ("app", "app"),
-];
+/// A tag template's default, and its variables, each with a value of the longest usual kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Template {
+    default: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    /// One of them makes the tag another one for each image.
+    unique: &'static [&'static str],
+    why: &'static str,
+}
+
+pub(super) const BUILT: Template = Template {
+    default: defaults::TAG,
+    variables: &[
+        ("date", "20260101"),
+        ("run", "01234567"),
+        ("commit", "0123456789ab"),
+        ("branch", "main"),
+        ("app", "app"),
+    ],
+    unique: &["{run}"],
+    why: "put `{run}` into it: one commit is built on many nights, and a tag is never moved",
+};
+
+pub(super) const FOLLOWED: Template = Template {
+    default: defaults::FOLLOWED_TAG,
+    variables: &[
+        ("date", "20260101"),
+        ("run", "01234567"),
+        ("tag", "16.4-alpine3.20"),
+        ("digest", "0123456789ab"),
+        ("app", "app"),
+    ],
+    unique: &["{run}", "{digest}"],
+    why: "put `{digest}` into it: the tag of others may move, and ours never does",
+};
 
 impl Check<'_> {
-    pub(super) fn publish(&mut self, scope: &Scope, raw: Option<&raw::Publish>) -> Option<PublishPolicy> {
+    pub(super) fn publish(
+        &mut self,
+        scope: &Scope,
+        raw: Option<&raw::Publish>,
+        of: Template,
+    ) -> Option<PublishPolicy> {
         let raw = raw?;
         let at = |key: &str| Route::keys("publish").key(key);
         let tag = raw
             .tag
             .as_ref()
-            .map_or(defaults::TAG, |text| text.0.as_str())
+            .map_or(of.default, |text| text.0.as_str())
             .to_owned();
-        self.template(scope, &at("tag"), &tag);
+        self.template(scope, &at("tag"), &tag, of);
         let Some(text) = &raw.image else {
             // Settings of the defaults alone (a tag template, say) do not publish an app that names no repository.
             let own = scope.own().key("publish");
@@ -47,24 +79,23 @@ impl Check<'_> {
         })
     }
 
-    fn template(&mut self, scope: &Scope, rest: &Route, template: &str) {
-        let names: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
+    fn template(&mut self, scope: &Scope, rest: &Route, template: &str, of: Template) {
+        let names: Vec<&str> = of.variables.iter().map(|(name, _)| *name).collect();
         let mut filled = String::new();
         let mut tail = template;
         while let Some((before, after)) = tail.split_once('{') {
             let (name, next) = after.split_once('}').unwrap_or((after, ""));
             filled.push_str(before);
-            match VARIABLES.iter().find(|(known, _)| *known == name) {
+            match of.variables.iter().find(|(known, _)| *known == name) {
                 Some((_, value)) => filled.push_str(value),
                 None => {
                     let problem =
                         Problem::new("bad-tag", format!("`{{{}}}` is not a variable of the tag", shown(name)));
                     let hint = crate::yaml::words::closest(name, names.iter().copied()).map_or_else(
                         || {
-                            format!(
-                                "the variables are {}",
-                                crate::yaml::words::list(&["{date}", "{run}", "{commit}", "{branch}", "{app}"])
-                            )
+                            let names: Vec<String> = names.iter().map(|name| format!("{{{name}}}")).collect();
+                            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                            format!("the variables are {}", crate::yaml::words::list(&names))
                         },
                         |close| format!("did you mean `{{{close}}}`?"),
                     );
@@ -75,19 +106,15 @@ impl Check<'_> {
         }
         filled.push_str(tail);
         if template == "latest" {
-            let hint = format!("leave `tag` out, or write a template such as `{}`", defaults::TAG);
+            let hint = format!("leave `tag` out, or write a template such as `{}`", of.default);
             return self.latest(scope, rest, &hint);
         }
-        if !template.contains("{run}") {
+        if !of.unique.iter().any(|unique| template.contains(unique)) {
             let problem = Problem::new(
                 "bad-tag",
                 format!("the tag `{}` would be the same for two runs", shown(template)),
             );
-            return self.report(
-                scope,
-                rest,
-                problem.hint("put `{run}` into it: one commit is built on many nights, and a tag is never moved"),
-            );
+            return self.report(scope, rest, problem.hint(of.why));
         }
         if !is_tag(&filled) {
             let problem = Problem::new("bad-tag", format!("`{}` does not make a tag", shown(template)));

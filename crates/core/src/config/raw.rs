@@ -171,6 +171,14 @@ raw! {
     Source {
         /// https, ssh or file remote, without credentials in it.
         repo: Option<Text>,
+        /// Repository of an image that others build, instead of `repo`: it is followed, tested and rolled out like one of ours.
+        image: Option<Text>,
+        /// Which of its tags: `16.*-alpine`, `>=16.2 <17`, `latest` or `/^v(\\d+)-lts$/`, whose groups say which is newer.
+        tags: Option<Text>,
+        /// A newer image of others is taken once lowtide has known it for this long; at once, if it brings security fixes.
+        min_age: Option<Text>,
+        /// Name of the host that tests an image of others.
+        host: Option<Text>,
         branch: Option<Text>,
         tag: Option<Text>,
         /// Full commit id.

@@ -100,7 +100,7 @@ pub fn own_settings(app: &App, file: &RepositoryFile, bytes: &[u8]) -> Result<Ow
         broken: &shape.broken,
         problems,
         hosts: BTreeMap::new(),
-        first_host: app.build().host.clone(),
+        first_host: app.host().clone(),
         targets: BTreeMap::new(),
         settings: Vec::new(),
         tracing: false,
@@ -205,7 +205,7 @@ impl Check<'_> {
         );
         OwnSettings {
             build: BuildPolicy {
-                host: app.build().host.clone(),
+                host: app.host().clone(),
                 ..build
             },
             env: self.env(&scope, &Route::keys("env"), &merged.env),

@@ -70,8 +70,10 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
         add(place, Some(secret));
     }
     for (name, app) in &fleet.apps {
-        add(format!("apps.{name}.source.token"), app.source().token.as_ref());
-        add(format!("apps.{name}.source.ssh_key"), app.source().ssh_key.as_ref());
+        if let Some(source) = app.source() {
+            add(format!("apps.{name}.source.token"), source.token.as_ref());
+            add(format!("apps.{name}.source.ssh_key"), source.ssh_key.as_ref());
+        }
         for (place, secret) in app.secret_refs() {
             add(format!("apps.{name}.{place}"), Some(secret));
         }

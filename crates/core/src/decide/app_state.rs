@@ -1,15 +1,18 @@
 //! The state of an app that outlives its runs, as a fold of the app's events, and the decision what to do next.
 
+use super::follow;
 use crate::fleet::app::App;
 use crate::fleet::app_state::{AppEvent, UnfixableUpdates};
 use jiff::Timestamp;
 use lowtide_model::failure::{FailureKind, HaltReason};
 use lowtide_model::freshness::{Because, Judged};
 use lowtide_model::halt::{OpenIncident, OperatorRollback};
+use lowtide_model::image::ManifestDigest;
 use lowtide_model::journal::Recorded;
 use lowtide_model::name::{ChannelName, RolloutId, RunId, TargetName};
 use lowtide_model::release::Release;
 use lowtide_model::rollout::RolloutConclusion;
+use lowtide_model::stages::pull::SeenImage;
 use std::collections::BTreeMap;
 
 mod again;
@@ -68,6 +71,7 @@ impl AppState {
             .chain(self.failing.as_mut().map(|failing| &mut failing.since))
             .chain(self.unfixable.as_mut().map(|(since, _)| since))
             .chain(self.judged.as_mut().map(|judged| &mut judged.at))
+            .chain(self.seen.iter_mut().map(|seen| &mut seen.at))
             .chain(self.incidents.iter_mut().map(|incident| &mut incident.at))
             .chain(
                 self.operator_rollbacks
@@ -105,6 +109,7 @@ impl AppState {
             AppEvent::Released { release } => self.add_release(release),
             AppEvent::Retested { release, sidecars } => self.retested(*release, sidecars),
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
+            AppEvent::ImagesSeen { images } => self.see(images, at),
             AppEvent::Judged { inputs, because } => {
                 self.last_release = None;
                 self.judged = Some(Judged {
@@ -176,6 +181,17 @@ impl AppState {
     fn begun(mut self, at: Timestamp) -> Self {
         self.forget_the_future(at);
         self
+    }
+
+    fn see(&mut self, images: &[(String, ManifestDigest)], at: Timestamp) {
+        let seen = images.iter().map(|(tag, manifest)| SeenImage {
+            tag: tag.clone(),
+            manifest: manifest.clone(),
+            at,
+        });
+        self.seen.extend(seen);
+        let surplus = self.seen.len().saturating_sub(follow::SEEN);
+        self.seen.drain(..surplus);
     }
 
     fn fail(&mut self, run: RunId, cause: &str, at: Timestamp) {
@@ -366,6 +382,8 @@ impl AppState {
             | Because::Asked { .. }
             | Because::Commit { .. }
             | Because::Base { .. }
+            | Because::Newer { .. }
+            | Because::Moved { .. }
             | Because::Settings
             | Because::Unseen { .. }
             | Because::Age { .. } => 0,

@@ -3,6 +3,7 @@
 
 use super::app_state::{AppState, Occasion};
 use super::commit_link;
+use super::follow;
 use super::freshness;
 use super::halt::Lifted;
 use super::notify::{self, Opened, RolloutMessage};
@@ -13,10 +14,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use lowtide_model::failure::{Failure, Fault, SkipReason};
+use lowtide_model::freshness::{Because, Behind};
 use lowtide_model::message::{Addressees, Built, Keys, Message, MessageBody};
 use lowtide_model::name::{AppName, RolloutId, RunId};
 use lowtide_model::run::{Conclusion, Stage};
-use lowtide_model::stages::resolve::Base;
+use lowtide_model::stages::resolve::{Base, Resolved};
 
 mod promotion;
 mod rollout;
@@ -47,8 +49,8 @@ pub struct RunEnd<'a> {
 pub fn run_ended(state: &RunState, conclusion: &Conclusion, end: &RunEnd<'_>, now: Timestamp) -> Consequences {
     let app_state = end.app_state;
     let mut out = Consequences::default();
-    if let Some(resolved) = &state.resolved {
-        let bases: Vec<_> = resolved
+    if let Some(repository) = state.resolved.as_ref().and_then(Resolved::repository) {
+        let bases: Vec<_> = repository
             .bases
             .iter()
             .map(|base| base.reference.repository.clone())
@@ -57,6 +59,7 @@ pub fn run_ended(state: &RunState, conclusion: &Conclusion, end: &RunEnd<'_>, no
             out.facts.push(AppEvent::BasesKnown { bases });
         }
     }
+    out.facts.extend(seen(state, app_state));
     out.facts.extend(judged(state, conclusion));
     unfixable(&mut out, state, app_state, conclusion, now);
     match conclusion {
@@ -77,14 +80,19 @@ pub fn run_ended(state: &RunState, conclusion: &Conclusion, end: &RunEnd<'_>, no
             passed(&mut out, state, app_state, Some(&release.tag), true, now);
         }
         Conclusion::Unchanged {
-            why: SkipReason::SameContent,
+            why: SkipReason::SameContent | SkipReason::SameAgain { .. },
         } => {
             recovered(&mut out, state, app_state, now);
             passed(&mut out, state, app_state, None, false, now);
         }
         // Nothing was built, or its content is quarantined: nothing new is known about the commit.
         Conclusion::Unchanged {
-            why: SkipReason::NothingToGain { .. } | SkipReason::Quarantined { .. },
+            why:
+                SkipReason::NothingToGain { .. }
+                | SkipReason::Quarantined { .. }
+                | SkipReason::NothingNewer { .. }
+                | SkipReason::WentBack { .. }
+                | SkipReason::Soaking { .. },
         } => recovered(&mut out, state, app_state, now),
         Conclusion::Retested { sidecars } => {
             out.facts.extend(state.last.as_ref().map(|release| AppEvent::Retested {
@@ -110,13 +118,26 @@ fn again(state: &RunState, app_state: &AppState, conclusion: &Conclusion, now: T
     }
 }
 
+/// The clock of `min_age` starts when lowtide first sees an image, however the run ends.
+fn seen(state: &RunState, app_state: &AppState) -> Option<AppEvent> {
+    let listed = state.resolved.as_ref()?.listed();
+    let new = follow::unseen(listed, &app_state.seen);
+    let images: Vec<_> = new.map(|image| (image.tag.clone(), image.manifest.clone())).collect();
+    (!images.is_empty()).then_some(AppEvent::ImagesSeen { images })
+}
+
 /// Records the inputs of a build whose outcome is known. A failed build is not recorded and so is tried again: its
 /// tests or its environment may have been at fault. Upgrades that the build showed to be out of reach are recorded as
 /// tried.
 fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
     let resolved = state.resolved.as_ref()?;
-    let (build, _) = state.build.as_ref()?;
+    let built = state.build.as_ref().map(|(build, _)| build.because.clone());
+    let because = built.or_else(|| pulled_because(state))?;
     match conclusion {
+        // Too young: it is taken later.
+        Conclusion::Unchanged {
+            why: SkipReason::Soaking { .. },
+        } => None,
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => {
             let mut inputs = resolved.assessment.inputs.clone();
             if let Some(inspected) = &state.inspected {
@@ -125,13 +146,28 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
                     .gains
                     .extend(left.map(|pending| (freshness::key(pending), pending.candidate.clone())));
             }
-            Some(AppEvent::Judged {
-                inputs: Box::new(inputs),
-                because: build.because.clone(),
-            })
+            if let Some((pull, _)) = &state.pulled {
+                let tag = follow::named(&pull.from.repository, &pull.image.tag);
+                inputs.bases.insert(tag, pull.image.manifest.to_string());
+            }
+            let inputs = Box::new(inputs);
+            Some(AppEvent::Judged { inputs, because })
         }
         Conclusion::Retested { .. } | Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
     }
+}
+
+/// Why an image of others was pulled, with the fixes that it turned out to bring.
+fn pulled_because(state: &RunState) -> Option<Vec<Because>> {
+    let (pull, _) = state.pulled.as_ref()?;
+    let mut because = pull.because.clone();
+    if let (Some(resolved), Some(inspected)) = (&state.resolved, &state.inspected) {
+        let Behind { packages, security } = follow::fixed(&resolved.assessment.survey, &inspected.left);
+        if packages > 0 {
+            because.push(Because::Pending { packages, security });
+        }
+    }
+    Some(because)
 }
 
 /// Each version is reported once, with what would fix it, and not again every night.
@@ -200,11 +236,12 @@ fn run_failed(
 
 /// Is the commit the one input that changed since the last release? Unknown bases do not count as equal.
 fn is_commit_to_blame(state: &RunState, last_bases: Option<&[Base]>) -> bool {
-    let (Some(last), Some(resolved)) = (&state.last, &state.resolved) else {
+    let repository = state.resolved.as_ref().and_then(Resolved::repository);
+    let (Some(last), Some(repository)) = (&state.last, repository) else {
         return false;
     };
-    last.commit.as_ref() != Some(&resolved.commit.id)
-        && last_bases.is_some_and(|bases| bases.iter().eq(resolved.images()))
+    last.commit.as_ref() != Some(&repository.commit.id)
+        && last_bases.is_some_and(|bases| bases.iter().eq(repository.images()))
 }
 
 /// The run whose bases a failing run is compared with; `None` where nothing depends on it.
@@ -212,16 +249,17 @@ fn is_commit_to_blame(state: &RunState, last_bases: Option<&[Base]>) -> bool {
 pub fn compared_with(state: &RunState, conclusion: &Conclusion) -> Option<RunId> {
     let failed = matches!(conclusion, Conclusion::Failed { failure, .. } if failure.fault() == Fault::Repo);
     let last = state.last.as_ref()?;
-    let commit = &state.resolved.as_ref()?.commit.id;
+    let commit = &state.resolved.as_ref()?.commit()?.id;
     (failed && last.commit.as_ref() != Some(commit)).then_some(last.run)
 }
 
 /// The commit of a run, once it is resolved.
 fn built(state: &RunState) -> Option<Box<Built>> {
-    let commit = &state.resolved.as_ref()?.commit;
+    let commit = state.resolved.as_ref()?.commit()?;
+    let source = state.app.source()?;
     Some(Box::new(Built {
         commit: commit.clone(),
-        link: commit_link::link(&state.app.source().repo, &commit.id),
+        link: commit_link::link(&source.repo, &commit.id),
     }))
 }
 
@@ -249,8 +287,10 @@ fn passed(
     observed: bool,
     now: Timestamp,
 ) {
-    let Some(resolved) = &state.resolved else { return };
-    let (app, commit) = (&state.app.name, &resolved.commit.id);
+    let Some(commit) = state.resolved.as_ref().and_then(Resolved::commit) else {
+        return;
+    };
+    let (app, commit) = (&state.app.name, &commit.id);
     // A run that changes nothing is no news, unless the commit is new or failed before.
     let epoch = match (&app_state.failing, tag) {
         (Some(failing), None) => failing.first,

@@ -2,11 +2,11 @@
 //! if packages, configuration and files equal those of the last release, nothing is pushed, promoted, restarted or
 //! mailed.
 
-use crate::fleet::app::App;
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::{Failure, FailureKind, SkipReason};
 use lowtide_model::freshness::{Because, Fix, Inputs, Judged, PendingPackage, RebuildAssessment, Survey};
 use lowtide_model::image::ContentDigest;
+use lowtide_model::policy::{BuildPolicy, Source};
 use lowtide_model::release::Release;
 use lowtide_model::run::Trigger;
 use lowtide_model::stages::inspect::Inspected;
@@ -85,10 +85,9 @@ fn left_behind(pending: &PendingPackage) -> String {
 
 /// Hash of every configuration setting that affects the result of a build.
 #[must_use]
-pub fn settings(app: &App) -> String {
-    let build = app.build();
+pub fn settings(source: &Source, build: &BuildPolicy) -> String {
     let said = (
-        (&app.source().context, &app.source().dockerfile, app.source().submodules),
+        (&source.context, &source.dockerfile, source.submodules),
         (&build.args, &build.target, &build.labels),
         (build.label_schema, build.pull, build.upgrade),
     );
@@ -99,11 +98,11 @@ pub fn settings(app: &App) -> String {
 
 fn moved(before: &Inputs, assessment: &RebuildAssessment, because: &mut Vec<Because>) {
     let now = &assessment.inputs;
-    if now.commit != before.commit {
-        because.push(Because::Commit {
-            from: before.commit.clone(),
-            to: now.commit.clone(),
-        });
+    if let (Some(from), Some(to)) = (&before.commit, &now.commit)
+        && from != to
+    {
+        let (from, to) = (from.clone(), to.clone());
+        because.push(Because::Commit { from, to });
     }
     let other = |(reference, digest): &(&String, &String)| before.bases.get(*reference) != Some(digest);
     because.extend(now.bases.iter().filter(other).map(|(reference, _)| Because::Base {

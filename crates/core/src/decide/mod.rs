@@ -8,6 +8,7 @@ pub mod daily_report;
 pub mod drift;
 pub mod family;
 pub mod fixable;
+pub mod follow;
 pub mod forecast;
 pub mod freshness;
 pub mod gates;

@@ -21,6 +21,7 @@ pub fn run_effect(effect: &Effect) -> Recovery {
             back_to: Stage::Resolve,
         },
         Effect::Build(_) => Recovery::Repeat { back_to: Stage::Build },
+        Effect::Pull(_) => Recovery::Repeat { back_to: Stage::Pull },
         Effect::Inspect(_) => Recovery::Repeat {
             back_to: Stage::Inspect,
         },

@@ -1,26 +1,28 @@
 //! The next effect of a run. A run is a fixed line, resolve → publish; this folds its events and says what comes next.
 
-use super::{freshness, labels, retry};
+use super::retry;
 use crate::fleet::app::App;
 use crate::fleet::run::RunEvent;
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::{Failure, FailureKind, WaitReason};
-use lowtide_model::freshness::{Because, Judged};
-use lowtide_model::image::{ContentDigest, ImageId, Reference};
+use lowtide_model::freshness::Judged;
+use lowtide_model::image::ContentDigest;
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::RunId;
 use lowtide_model::policy::Mode;
-use lowtide_model::release::{Images, PlatformImage, Release};
+use lowtide_model::release::Release;
 use lowtide_model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
-use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
+use lowtide_model::stages::bootstrap::Bootstrapped;
 use lowtide_model::stages::build::{Build, Built};
-use lowtide_model::stages::inspect::{Inspect, Inspected};
-use lowtide_model::stages::publish::{Publish, Published};
-use lowtide_model::stages::resolve::{Resolve, Resolved};
-use lowtide_model::stages::test::{Production, Test, Tested};
-use start::Start;
+use lowtide_model::stages::inspect::Inspected;
+use lowtide_model::stages::publish::Published;
+use lowtide_model::stages::pull::{Pull, Pulled, SeenImage};
+use lowtide_model::stages::resolve::Resolved;
+use lowtide_model::stages::test::Tested;
+use plan::{Plan, planned};
 use std::collections::BTreeMap;
 
+mod plan;
 mod start;
 
 /// What the driver does next.
@@ -51,8 +53,11 @@ pub struct RunState {
     pub last: Option<Release>,
     pub quarantine: Vec<ContentDigest>,
     pub judged: Option<Judged>,
+    /// Images of the followed repository that earlier runs saw.
+    pub seen: Vec<SeenImage>,
     pub resolved: Option<Resolved>,
     pub build: Option<(Build, Built)>,
+    pub pulled: Option<(Pull, Pulled)>,
     pub inspected: Option<Inspected>,
     pub bootstrapped: Option<Bootstrapped>,
     /// By round.
@@ -102,6 +107,7 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         last,
         quarantine,
         judged,
+        seen,
     } = &first.event
     else {
         return Err(IllegalEvent {
@@ -118,8 +124,10 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         last: last.as_deref().cloned(),
         quarantine: quarantine.clone(),
         judged: judged.as_deref().cloned(),
+        seen: seen.clone(),
         resolved: None,
         build: None,
+        pulled: None,
         inspected: None,
         bootstrapped: None,
         tested: Vec::new(),
@@ -209,12 +217,13 @@ impl RunState {
                 };
             }
             (Outcome::Resolved(resolved), Effect::Resolve(_)) => {
-                if let Some(own) = &resolved.own {
+                if let Some(own) = resolved.repository().and_then(|repository| repository.own.as_ref()) {
                     self.app = self.app.clone().with((**own).clone());
                 }
                 self.resolved = Some(resolved.clone());
             }
             (Outcome::Built(built), Effect::Build(build)) => self.build = Some((build, built.clone())),
+            (Outcome::Pulled(pulled), Effect::Pull(pull)) => self.pulled = Some((pull, pulled.clone())),
             (Outcome::Inspected(inspected), Effect::Inspect(_)) => self.inspected = Some(inspected.clone()),
             (Outcome::Bootstrapped(bootstrapped), Effect::Bootstrap(_)) => {
                 self.sidecars.extend(bootstrapped.sidecars.clone());
@@ -229,6 +238,7 @@ impl RunState {
             (
                 Outcome::Resolved(_)
                 | Outcome::Built(_)
+                | Outcome::Pulled(_)
                 | Outcome::Inspected(_)
                 | Outcome::Bootstrapped(_)
                 | Outcome::Tested(_)
@@ -248,6 +258,7 @@ impl RunState {
         match back_to {
             Stage::Resolve => self.resolved = None,
             Stage::Build => self.build = None,
+            Stage::Pull => self.pulled = None,
             Stage::Inspect => self.inspected = None,
             Stage::Bootstrap => self.bootstrapped = None,
             // The round under way has no outcome, and the earlier ones hold.
@@ -263,12 +274,14 @@ impl RunState {
         self.last.as_ref().filter(|release| observes || published(release))
     }
 
-    /// At this stage, is the last release tested again, and nothing that was built? A build comes before each other test.
+    /// At this stage, is the last release tested again, and nothing that was built? A build or a pull comes before each other test.
     #[must_use]
     pub fn is_retest(&self, stage: Stage) -> bool {
         match stage {
-            Stage::Bootstrap | Stage::Test => self.build.is_none() && !self.moved_sidecars().is_empty(),
-            Stage::Resolve | Stage::Build | Stage::Inspect | Stage::Publish => false,
+            Stage::Bootstrap | Stage::Test => {
+                self.build.is_none() && self.pulled.is_none() && !self.moved_sidecars().is_empty()
+            }
+            Stage::Resolve | Stage::Build | Stage::Pull | Stage::Inspect | Stage::Publish => false,
         }
     }
 
@@ -346,154 +359,8 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "made and taken apart at once, never stored")]
-enum Plan {
-    Effect(Box<Effect>),
-    Finish(Conclusion),
-}
-
 /// Everyday clock corrections are smaller than this.
 const SLACK: SignedDuration = SignedDuration::from_hours(1);
-
-fn planned(state: &RunState, now: Timestamp) -> Plan {
-    let effect = |effect| Plan::Effect(Box::new(effect));
-    let Some(resolved) = &state.resolved else {
-        return effect(Effect::Resolve(Resolve {}));
-    };
-    let Some((build, built)) = &state.build else {
-        let judged = state.judged.as_ref().filter(|_| state.comparable().is_some());
-        let max_age = state.app.build().max_age;
-        // Judged at the time the run was opened, so that a build does not lose its reason while time passes.
-        return match freshness::decide(&resolved.assessment, judged, &state.trigger, max_age, state.opened) {
-            Ok(because) => effect(Effect::Build(plan_build(state, resolved, because, now))),
-            Err(why) => retest(state).unwrap_or(Plan::Finish(Conclusion::Unchanged { why })),
-        };
-    };
-    let image = built.image.clone();
-    let Some(inspected) = &state.inspected else {
-        let against = state
-            .last
-            .as_ref()
-            .map(|release| release.images.first().content.clone());
-        return effect(Effect::Inspect(Inspect { image, against }));
-    };
-    if let Some(failure) = freshness::stale(&inspected.left) {
-        let stage = Stage::Inspect;
-        return Plan::Finish(Conclusion::Failed { stage, failure });
-    }
-    if let Some(why) = freshness::skip(inspected, state.comparable(), &state.quarantine) {
-        return Plan::Finish(Conclusion::Unchanged { why });
-    }
-    let production = match start::judge(&state.app, inspected.has_command) {
-        Start::AsItShips => Production::Start,
-        Start::NotAtAll => Production::HasNoCommand,
-        Start::Impossible { stage, failure } => return Plan::Finish(Conclusion::Failed { stage, failure }),
-    };
-    if let Some(test) = next_test(state, &image, None, production) {
-        return effect(test);
-    }
-    let reference = release_reference(&state.app, build);
-    if state.app.mode == Mode::Observe {
-        let release = release(state, build, built, inspected, None, reference, now);
-        return Plan::Finish(Conclusion::Observed { release });
-    }
-    let Some(published) = &state.published else {
-        let publish = state.app.publish.as_ref();
-        let channel = publish
-            .and_then(|p| p.channels.first())
-            .map(|c| Reference::tagged(&c.image, &c.tag));
-        return effect(Effect::Publish(Publish {
-            image,
-            to: publish.map(|_| reference),
-            channel,
-        }));
-    };
-    let release = release(state, build, built, inspected, published.digest.clone(), reference, now);
-    Plan::Finish(Conclusion::Released { release })
-}
-
-/// Nothing would be built. Does the last release have to pass its tests again, because an image beside it moved? Its failure changes nothing
-/// but what people know: the release has proven itself beside the earlier one.
-fn retest(state: &RunState) -> Option<Plan> {
-    let last = state.comparable()?;
-    let first = last.images.first();
-    let is_due = !state.moved_sidecars().is_empty() && !state.quarantine.contains(&first.content);
-    if !is_due || state.app.tests.is_empty() {
-        return None;
-    }
-    let pull = last.digest.as_ref();
-    let pull = pull.and_then(|digest| format!("{}@{digest}", last.reference.repository).parse().ok());
-    Some(match next_test(state, &first.image, pull, Production::NotNow) {
-        Some(test) => Plan::Effect(Box::new(test)),
-        None => Plan::Finish(Conclusion::Retested {
-            sidecars: state.sidecars.clone(),
-        }),
-    })
-}
-
-/// `None`: all rounds have passed. Without tests there is one round too: the start as it ships.
-fn next_test(state: &RunState, image: &ImageId, pull: Option<Reference>, production: Production) -> Option<Effect> {
-    let (image, tests) = (image.clone(), &state.app.tests);
-    let round = u16::try_from(state.tested.len()).unwrap_or(u16::MAX);
-    if tests.get(usize::from(round)).is_some() && state.bootstrapped.is_none() {
-        return Some(Effect::Bootstrap(Bootstrap { image, round, pull }));
-    }
-    let left = tests.len().max(1).saturating_sub(usize::from(round));
-    (left > 0).then(|| {
-        Effect::Test(Test {
-            image,
-            round,
-            bootstrapped: state.bootstrapped.clone(),
-            production: if left == 1 { production } else { Production::NotNow },
-        })
-    })
-}
-
-fn plan_build(state: &RunState, resolved: &Resolved, because: Vec<Because>, now: Timestamp) -> Build {
-    let release_tag = labels::release_tag(&state.app, state.id, &resolved.commit, now);
-    let labels = labels::image_labels(&state.app, state.id, resolved, &release_tag, now);
-    Build {
-        resolved: Box::new(resolved.clone()),
-        tag: format!("lowtide/{}:{release_tag}", state.app.name),
-        release_tag,
-        labels,
-        because,
-    }
-}
-
-/// Where the release is found: its registry, or the build host's own store.
-fn release_reference(app: &App, build: &Build) -> Reference {
-    match &app.publish {
-        Some(publish) => Reference::tagged(&publish.image, &build.release_tag),
-        None => Reference::tagged(&labels::local_repository(app), &build.release_tag),
-    }
-}
-
-fn release(
-    state: &RunState,
-    build: &Build,
-    built: &Built,
-    inspected: &Inspected,
-    digest: Option<lowtide_model::image::ManifestDigest>,
-    reference: Reference,
-    now: Timestamp,
-) -> Release {
-    Release {
-        run: state.id,
-        images: Images::from(PlatformImage {
-            platform: Some(build.resolved.platform.clone()),
-            image: built.image.clone(),
-            content: inspected.inventory.content.clone(),
-        }),
-        commit: Some(build.resolved.commit.id.clone()),
-        tag: build.release_tag.clone(),
-        digest,
-        reference,
-        change: inspected.change.clone(),
-        sidecars: state.sidecars.clone(),
-        at: now,
-    }
-}
 
 /// Spreads retries of different runs without a random source: the id already is random.
 fn seed(id: RunId) -> u64 {

@@ -74,15 +74,40 @@ pub struct RepositoryFile {
 
 impl App {
     #[must_use]
-    pub fn source(&self) -> &Source {
-        let ImageOrigin::Built { source, .. } = &self.origin;
-        source
+    pub fn source(&self) -> Option<&Source> {
+        match &self.origin {
+            ImageOrigin::Built { source, .. } => Some(source),
+            ImageOrigin::Followed(_) => None,
+        }
     }
 
     #[must_use]
-    pub fn build(&self) -> &BuildPolicy {
-        let ImageOrigin::Built { build, .. } = &self.origin;
-        build
+    pub fn build(&self) -> Option<&BuildPolicy> {
+        match &self.origin {
+            ImageOrigin::Built { build, .. } => Some(build),
+            ImageOrigin::Followed(_) => None,
+        }
+    }
+
+    /// The host on whose engine the image is built or pulled, and tested.
+    #[must_use]
+    pub fn host(&self) -> &HostName {
+        match &self.origin {
+            ImageOrigin::Built { build, .. } => &build.host,
+            ImageOrigin::Followed(policy) => &policy.host,
+        }
+    }
+
+    /// Are the images beside a test those of their registries, or those that the engine has?
+    #[must_use]
+    pub fn pulls(&self) -> bool {
+        self.build().is_none_or(|build| build.pull)
+    }
+
+    /// Paths (globs) whose changes do not count.
+    #[must_use]
+    pub fn ignore_paths(&self) -> &[String] {
+        self.build().map_or(&[], |build| &build.ignore_paths)
     }
 
     /// The app with what its own repository's file sets.
@@ -94,9 +119,13 @@ impl App {
             tests,
             ready,
         } = own;
-        let ImageOrigin::Built { source, .. } = self.origin;
+        let origin = match self.origin {
+            ImageOrigin::Built { source, .. } => ImageOrigin::Built { source, build },
+            // It has no repository, and so no file in one.
+            ImageOrigin::Followed(policy) => ImageOrigin::Followed(policy),
+        };
         Self {
-            origin: ImageOrigin::Built { source, build },
+            origin,
             env,
             tests,
             ready,
@@ -126,7 +155,7 @@ impl App {
     /// The secrets that the app's build and tests are given, with their places in the configuration.
     #[must_use]
     pub fn secret_refs(&self) -> BTreeSet<(String, &SecretRef)> {
-        let build = self.build().secrets.iter();
+        let build = self.build().into_iter().flat_map(|build| &build.secrets);
         let build = build.map(|(id, secret)| (format!("build.secrets.{id}"), secret));
         let keys = self.build().ssh.iter();
         let keys = keys.map(|(id, secret)| (format!("build.ssh.{id}"), secret));

@@ -90,6 +90,10 @@ pub enum AppEvent {
     BasesKnown {
         bases: Vec<Repository>,
     },
+    /// Images that the followed repository has and no earlier run saw, as tags and our platform's digests.
+    ImagesSeen {
+        images: Vec<(String, ManifestDigest)>,
+    },
     /// What a build was made from whose outcome is known: released, or found to change nothing.
     Judged {
         inputs: Box<Inputs>,
@@ -321,6 +325,7 @@ impl AppEvent {
             | AppEvent::BasesKnown { .. }
             | AppEvent::Retested { .. }
             | AppEvent::Judged { .. }
+            | AppEvent::ImagesSeen { .. }
             | AppEvent::UnfixableUpdates { .. }
             | AppEvent::RunFailed { .. }
             | AppEvent::RunRecovered { .. }

@@ -5,6 +5,7 @@ use lowtide_model::freshness::Judged;
 use lowtide_model::image::ContentDigest;
 use lowtide_model::release::Release;
 use lowtide_model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
+use lowtide_model::stages::pull::SeenImage;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub enum RunEvent {
         /// What the last build was made from whose outcome is known.
         #[serde(default)]
         judged: Option<Box<Judged>>,
+        /// Images of the followed repository that earlier runs saw.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        seen: Vec<SeenImage>,
     },
     EffectStarted {
         attempt: u32,

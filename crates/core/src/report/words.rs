@@ -54,6 +54,7 @@ pub fn failed_at(stage: Stage, kind: FailureKind) -> String {
     let during = match stage {
         Stage::Resolve => "While resolving the inputs of the build",
         Stage::Build => "During the build",
+        Stage::Pull => "While pulling the new image",
         Stage::Inspect => "While inspecting the new image",
         Stage::Bootstrap => "While installing the test tools in the new image",
         Stage::Test => "In the tests inside the new image",
@@ -116,6 +117,10 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::BaseMissing => "Change FROM to an image that exists.",
         K::FrontendMissing => {
             "Nothing to do if the image comes back; else change the line # syntax= of the Dockerfile."
+        }
+        K::FollowedMissing => "Correct source.tags in the configuration, or source.image.",
+        K::RuleGoesDown => {
+            "Correct source.tags in the configuration; `lowtide withdraw` goes back to the release before this one."
         }
         K::RegistryUnreachable => "Nothing to do if the registry comes back: the next run tries again.",
         K::RegistryBusy => {
@@ -295,6 +300,17 @@ pub fn skipped(reason: &SkipReason) -> String {
             security,
             unknown,
         } => nothing_to_gain(*out_of_reach, *security, unknown),
+        SkipReason::SameAgain { tag } => {
+            format!("{} was pushed again with the same content", clean::one_line(tag, 128))
+        }
+        SkipReason::NothingNewer { tag } => format!("nothing newer than {}", clean::one_line(tag, 128)),
+        SkipReason::WentBack { tag } => {
+            let tag = clean::one_line(tag, 128);
+            format!("{tag} was moved back to an earlier image, which lowtide does not follow")
+        }
+        SkipReason::Soaking { tag, until } => {
+            format!("{} is new, and is taken from {} on", clean::one_line(tag, 128), moment(*until, "UTC"))
+        }
     }
 }
 
@@ -326,6 +342,11 @@ pub fn because(reasons: &[Because]) -> String {
         Because::Asked { by } => format!("{} asked for a rebuild", clean::one_line(by, 80)),
         Because::Commit { to, .. } => format!("a new commit, {}", short_commit(to)),
         Because::Base { reference } => format!("{} moved", clean::one_line(reference, 120)),
+        Because::Newer { from, to } => {
+            let (from, to) = (clean::one_line(from, 128), clean::one_line(to, 128));
+            format!("{to} is newer than {from}")
+        }
+        Because::Moved { tag } => format!("{} was pushed again", clean::one_line(tag, 128)),
         Because::Settings => "its build settings changed".to_owned(),
         Because::Unseen { why } => format!("its packages cannot be judged: {}", clean::one_line(why, 200)),
         Because::Pending { packages, security } => {

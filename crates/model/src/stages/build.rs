@@ -1,14 +1,15 @@
 //! *build*: the pinned commit on the pinned bases becomes an image in the build host's store.
 
-use super::resolve::Resolved;
+use super::resolve::ResolvedRepository;
 use crate::freshness::Because;
-use crate::image::ImageId;
+use crate::image::{ImageId, Platform};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Build {
-    pub resolved: Box<Resolved>,
+    pub from: Box<ResolvedRepository>,
+    pub platform: Platform,
     /// Local name the candidate gets, `lowtide/<app>:<tag>`.
     pub tag: String,
     /// Immutable tag of the coming release.

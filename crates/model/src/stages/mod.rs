@@ -4,5 +4,6 @@ pub mod bootstrap;
 pub mod build;
 pub mod inspect;
 pub mod publish;
+pub mod pull;
 pub mod resolve;
 pub mod test;

@@ -8,6 +8,9 @@ pub struct Publish {
     pub image: ImageId,
     /// Immutable `repository:tag`. `None`: the app has no `publish`; the image stays in the engine's store.
     pub to: Option<Reference>,
+    /// The registry that has the image already, by digest: it is copied, and not pushed. `None`: the engine has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Reference>,
     /// Moving tag of the first channel.
     pub channel: Option<Reference>,
 }

@@ -3,6 +3,7 @@
 use crate::freshness::RebuildAssessment;
 use crate::image::{ManifestDigest, Platform, Reference, ServedDigest};
 use crate::policy::OwnSettings;
+use crate::stages::pull::ListedImage;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,24 @@ pub struct Resolve {}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
+    pub origin: ResolvedOrigin,
+    pub platform: Platform,
+    /// What a rebuild would pick up.
+    #[serde(default)]
+    pub assessment: Box<RebuildAssessment>,
+}
+
+/// What the origin of the app's image stood for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResolvedOrigin {
+    Repository(ResolvedRepository),
+    /// Tags of the followed repository that the rule matches, the newest first; only as many as can matter.
+    Images(Vec<ListedImage>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedRepository {
     pub commit: Commit,
     /// What the repository's own file sets, where it has one that is read: in force from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,10 +39,6 @@ pub struct Resolved {
     /// The image of `# syntax=`, which reads the Dockerfile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontend: Option<Box<Base>>,
-    pub platform: Platform,
-    /// What a rebuild would pick up.
-    #[serde(default)]
-    pub assessment: Box<RebuildAssessment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +52,31 @@ pub struct Commit {
 }
 
 impl Resolved {
+    /// `None`: the image is not built by us.
+    #[must_use]
+    pub fn repository(&self) -> Option<&ResolvedRepository> {
+        match &self.origin {
+            ResolvedOrigin::Repository(repository) => Some(repository),
+            ResolvedOrigin::Images(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn commit(&self) -> Option<&Commit> {
+        self.repository().map(|repository| &repository.commit)
+    }
+
+    /// What the followed repository has; nothing for an image that we build.
+    #[must_use]
+    pub fn listed(&self) -> &[ListedImage] {
+        match &self.origin {
+            ResolvedOrigin::Repository(_) => &[],
+            ResolvedOrigin::Images(listed) => listed,
+        }
+    }
+}
+
+impl ResolvedRepository {
     /// All images that the build fetches, the frontend first.
     pub fn images(&self) -> impl Iterator<Item = &Base> {
         self.frontend.as_deref().into_iter().chain(&self.bases)

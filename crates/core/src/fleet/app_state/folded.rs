@@ -15,6 +15,7 @@ use lowtide_model::policy::Unhealthy;
 use lowtide_model::registry_tag::RegistryDrift;
 use lowtide_model::release::Release;
 use lowtide_model::rollout::RolloutConclusion;
+use lowtide_model::stages::pull::SeenImage;
 use lowtide_model::window::Occurrence;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +63,9 @@ pub struct AppState {
     /// Repositories its Dockerfile stands on, as of the last run that read it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<Repository>,
+    /// Images of the followed repository and when they were first seen, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<SeenImage>,
     /// What the last build was made from whose outcome is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged: Option<Judged>,

@@ -43,6 +43,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("no-value", "a key without a value"),
     ("not-for-commands", "a key of containers on a target that is a command"),
     ("not-for-containers", "a key of commands on a container"),
+    (
+        "not-for-followed",
+        "a key of images that lowtide builds on one that it follows, or the other way around",
+    ),
     ("not-for-self", "a key of containers on lowtide's own"),
     ("not-for-repositories", "a key of the fleet in the file of a repository"),
     (
