@@ -103,6 +103,11 @@ pub(super) async fn fleet(global: &Global, args: &RepositoryArgs, top: &Path) ->
         !loaded.fleet.apps.is_empty(),
         "there is no app {name} in the configuration"
     );
+    let followed = loaded.fleet.apps.values().any(|app| app.source().is_none());
+    anyhow::ensure!(
+        !followed,
+        "{name} follows an image that others build: it has no repository to test"
+    );
     Ok(Some(loaded.fleet))
 }
 

@@ -71,7 +71,8 @@ pub async fn everything(
     }
     let git = Git::new(mirrors);
     for app in fleet.apps.values() {
-        let tip = git.probe(app.source()).await;
+        let Some(source) = app.source() else { continue };
+        let tip = git.probe(source).await;
         let short = |id: String| id.chars().take(12).collect();
         add(format!("git {}", app.name), said(tip.map(short)));
     }

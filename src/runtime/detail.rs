@@ -15,6 +15,7 @@ use lowtide_core::report::{clean, words};
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::{RolloutId, RunId};
 use lowtide_model::run::{Effect, Outcome};
+use lowtide_model::stages::resolve::{Resolved, ResolvedOrigin};
 use lowtide_model::stages::test::TestReport;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,7 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
                         | Outcome::Built(_)
                         | Outcome::Inspected(_)
                         | Outcome::Bootstrapped(_)
+                        | Outcome::Pulled(_)
                         | Outcome::Tested(_)
                         | Outcome::Published(_) => Progress::Done,
                     };
@@ -68,10 +70,10 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
             RunEvent::Opened { .. } | RunEvent::CancelRequested { .. } => {}
         }
     }
-    let commit = state.resolved.map(|resolved| resolved.commit);
+    let commit = state.resolved.as_ref().and_then(Resolved::commit).cloned();
     let link = commit
         .as_ref()
-        .and_then(|commit| commit_link::link(&state.app.source().repo, &commit.id));
+        .and_then(|commit| commit_link::link(&state.app.source()?.repo, &commit.id));
     Ok(RunView {
         because,
         link,
@@ -183,10 +185,16 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
 
 fn outcome_note(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Resolved(resolved) => {
-            let bases = words::counted(resolved.bases.len(), "base", "bases");
-            format!("{}, {bases}", resolved.commit.short())
-        }
+        Outcome::Resolved(resolved) => match &resolved.origin {
+            ResolvedOrigin::Repository(repository) => {
+                let bases = words::counted(repository.bases.len(), "base", "bases");
+                format!("{}, {bases}", repository.commit.short())
+            }
+            ResolvedOrigin::Images(listed) => listed
+                .first()
+                .map_or_else(String::new, |newest| format!("{} is the newest", newest.tag)),
+        },
+        Outcome::Pulled(pulled) => format!("{}, {}", pulled.image.short(), quantity::bytes(pulled.size)),
         Outcome::Built(built) => format!("{}, {}", built.image.short(), quantity::bytes(built.size)),
         Outcome::Inspected(inspected) => match &inspected.change {
             Some(change) if change.is_empty() => "the content is the same".to_owned(),

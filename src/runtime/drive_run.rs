@@ -244,7 +244,7 @@ impl Driver {
         // A run whose events are gone, or make no sense any more, has no bases that are known.
         let last = run::fold(last, &self.bot.store.run_events(last).await?).ok();
         let resolved = last.and_then(|last| last.resolved);
-        Ok(resolved.map(|resolved| resolved.images().cloned().collect()))
+        Ok(resolved.and_then(|resolved| Some(resolved.repository()?.images().cloned().collect())))
     }
 
     fn publish(&self, progress: Progress) {

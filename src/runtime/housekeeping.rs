@@ -105,7 +105,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             warn!(%host, %error, "what was cached of other images cannot be listed");
         }
     }
-    let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| &app.build().host).collect();
+    let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| app.host()).collect();
     for (host, engine) in fleet.engines().filter(|(host, _)| building.contains(host)) {
         match engine.prune_build_cache(retention.build_cache).await {
             Ok(0) => {}

@@ -124,6 +124,9 @@ fn can_resume(app_state: &AppState) -> bool {
 /// Queries the app's repository for a commit; `None`: the app is configured no more.
 async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
     let app = bot.app(app)?;
+    let Some(source) = app.source() else {
+        return Some(CommitSeen::NoRepository);
+    };
     let app_state = bot.app_state(&app.name);
     let earlier: Vec<Earlier> = app_state
         .incidents
@@ -134,7 +137,7 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
         })
         .collect();
     let is_test = |path: &str| halt::is_test(&app.halt.tests, path);
-    Some(match bot.git.find(app.source(), id, &earlier, &is_test).await {
+    Some(match bot.git.find(source, id, &earlier, &is_test).await {
         Ok(Some(found)) => CommitSeen::Found {
             id: found.commit.id,
             newer_than: app_state

@@ -41,11 +41,13 @@ pub async fn commit(folder: &Path, name: &str) -> Result<String, Failure> {
     local::commit(folder, name).await.map_err(|e| e.failure())
 }
 
-/// The fleet as it is on this machine: its apps are built from this commit by this engine; nothing is pushed, rolled out or told to anybody.
+/// The fleet as it is on this machine: its apps, which have a repository, are built from this commit by this engine; nothing is pushed, rolled out or told to anybody.
 #[must_use]
 pub fn here(fleet: Fleet, here: &Here) -> Fleet {
     let app = |app: Arc<App>| {
-        let ImageOrigin::Built { source, build } = app.origin.clone();
+        let ImageOrigin::Built { source, build } = app.origin.clone() else {
+            return app;
+        };
         let source = Source {
             repo: format!("file://{}", here.top.display()),
             git_ref: GitRef::Commit(here.commit.clone()),

@@ -323,6 +323,7 @@ impl Supervisor {
             last: app_state.current().cloned().map(Box::new),
             quarantine: app_state.quarantine.clone(),
             judged: app_state.judged.clone().map(Box::new),
+            seen: app_state.seen.clone(),
         };
         self.bot
             .commit(Batch::new().run(&app.name, id, 0, &event), &app.name, &facts, &[])

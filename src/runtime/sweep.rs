@@ -18,7 +18,7 @@ pub fn run_labels(instance: &str, run: RunId) -> BTreeMap<String, String> {
 /// Removes what one run left behind. Trouble is logged and does not stop the run: it sweeps again at its next stage.
 pub async fn run(bot: &Bot, state: &RunState) {
     let fleet = bot.in_force();
-    let Ok(engine) = fleet.engine(&state.app.build().host) else {
+    let Ok(engine) = fleet.engine(state.app.host()) else {
         return;
     };
     let selector: Vec<(String, String)> = run_labels(&bot.instance, state.id).into_iter().collect();

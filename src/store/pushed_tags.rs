@@ -8,6 +8,7 @@ use lowtide_core::fleet::app_state::AppEvent;
 use lowtide_model::image::{ManifestDigest, Repository};
 use lowtide_model::name::{AppName, RunId};
 use lowtide_model::registry_tag::PushedTag;
+use lowtide_model::release::Release;
 use rusqlite::{Row, Transaction, params};
 
 /// What a fact about an app changes.
@@ -29,6 +30,8 @@ pub(super) enum Change {
 impl Change {
     pub(super) fn of(app: &AppName, event: &AppEvent) -> Option<Self> {
         match event {
+            // Its registry is others', who have pushed it there.
+            AppEvent::Released { release } if is_upstream(release) => None,
             AppEvent::Released { release } => {
                 let digest = release.digest.clone()?;
                 Some(Change::Released(PushedTag {
@@ -57,6 +60,7 @@ impl Change {
             | AppEvent::ScheduleFired { .. }
             | AppEvent::Retested { .. }
             | AppEvent::BasesKnown { .. }
+            | AppEvent::ImagesSeen { .. }
             | AppEvent::Judged { .. }
             | AppEvent::UnfixableUpdates { .. }
             | AppEvent::RunFailed { .. }
@@ -106,6 +110,11 @@ impl Change {
         }
         Ok(())
     }
+}
+
+fn is_upstream(release: &Release) -> bool {
+    let upstream = release.upstream.as_deref();
+    upstream.is_some_and(|upstream| upstream.image == release.reference.repository)
 }
 
 fn put(transaction: &Transaction<'_>, tag: &PushedTag) -> Result<(), StoreError> {

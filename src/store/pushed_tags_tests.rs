@@ -18,6 +18,7 @@ fn released(n: u64) -> AppEvent {
     let reference: Reference = format!("registry.example.org/web:t{n}").parse().unwrap();
     AppEvent::Released {
         release: Box::new(Release {
+            upstream: None,
             run: RunId(Ulid::from_parts(n, 0)),
             images: Images::one(digest(n).parse().unwrap(), digest(n).parse().unwrap()),
             commit: None,

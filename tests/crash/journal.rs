@@ -108,6 +108,7 @@ fn run_word(event: &RunEvent) -> String {
         RunEvent::EffectEnded { outcome } => match outcome {
             lowtide::model::run::Outcome::Failed(failure) => format!("stage failed: {:?}", failure.kind),
             lowtide::model::run::Outcome::Resolved(_) => "resolve ended".to_owned(),
+            lowtide::model::run::Outcome::Pulled(_) => "pull ended".to_owned(),
             lowtide::model::run::Outcome::Built(_) => "build ended".to_owned(),
             lowtide::model::run::Outcome::Inspected(_) => "inspect ended".to_owned(),
             lowtide::model::run::Outcome::Bootstrapped(_) => "bootstrap ended".to_owned(),

@@ -42,6 +42,7 @@ fn web() -> AppName {
 fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid(n)),
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some("c".repeat(40)),

@@ -22,7 +22,7 @@ use lowtide::model::name::RunId;
 use lowtide::model::release::{Images, Release};
 use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide::model::secret::SecretRef;
-use lowtide::model::stages::resolve::{Base, BasePin, Commit, Resolve, Resolved};
+use lowtide::model::stages::resolve::{Base, BasePin, Commit, Resolve, Resolved, ResolvedOrigin, ResolvedRepository};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::notify;
 use lowtide::store::database::Store;
@@ -142,6 +142,7 @@ impl House {
     fn run(&self, number: u64, sha: &str) -> RunState {
         let events = [
             RunEvent::Opened {
+                seen: Vec::new(),
                 app: Box::new(self.app.clone()),
                 trigger: Trigger::Manual {
                     by: "a test".to_owned(),
@@ -158,15 +159,17 @@ impl House {
             },
             RunEvent::EffectEnded {
                 outcome: Outcome::Resolved(Resolved {
-                    own: None,
-                    commit: Commit {
-                        id: sha.to_owned(),
-                        subject: "Say hello".to_owned(),
-                        author: "Dev".to_owned(),
-                        time: clock::now(),
-                    },
-                    frontend: None,
-                    bases: bases(),
+                    origin: ResolvedOrigin::Repository(ResolvedRepository {
+                        own: None,
+                        commit: Commit {
+                            id: sha.to_owned(),
+                            subject: "Say hello".to_owned(),
+                            author: "Dev".to_owned(),
+                            time: clock::now(),
+                        },
+                        frontend: None,
+                        bases: bases(),
+                    }),
                     platform: Platform {
                         os: "linux".to_owned(),
                         architecture: "amd64".to_owned(),
@@ -235,6 +238,7 @@ fn bases() -> Vec<Base> {
 fn release(number: u64, sha: &str) -> Release {
     let digest = format!("sha256:{}", "a".repeat(64));
     Release {
+        upstream: None,
         run: id(number),
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some(sha.to_owned()),

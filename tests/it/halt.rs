@@ -41,6 +41,7 @@ fn rollout_id(n: u128) -> RolloutId {
 fn release(n: u128, commit: &str) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid(n)),
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some(commit.to_owned()),

@@ -65,6 +65,7 @@ apps:
         let fleet = validate::fleet(config.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
         let name: AppName = "web".parse().unwrap();
         let opened = || RunEvent::Opened {
+            seen: Vec::new(),
             app: Box::new(fleet.apps[&name].as_ref().clone()),
             trigger: Trigger::Manual {
                 by: "ana".to_owned(),

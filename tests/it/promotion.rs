@@ -107,6 +107,7 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
 
     let store = Store::open(&dir.path().join("state/lowtide.db"), true).unwrap();
     let release = Release {
+        upstream: None,
         run: RunId(ulid::Ulid(7)),
         images: one(&config.to_string()),
         commit: Some("c".repeat(40)),

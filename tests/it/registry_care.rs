@@ -97,6 +97,7 @@ impl House {
             .await;
         let config = config.to_string();
         let release = Release {
+            upstream: None,
             run: run(n),
             images: ReleaseImages::one(config.parse().unwrap(), config.parse().unwrap()),
             commit: None,

@@ -11,7 +11,7 @@ use lowtide::model::journal::Stream;
 use lowtide::model::message::{Keys, MessageBody};
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
-use lowtide::model::stages::resolve::Resolve;
+use lowtide::model::stages::resolve::{Commit, Resolve, Resolved, ResolvedOrigin, ResolvedRepository};
 use lowtide::store::database::Store;
 use lowtide::store::error::StoreError;
 use lowtide::store::journal::Batch;
@@ -41,6 +41,7 @@ fn fleet() -> lowtide::fleet::app::Fleet {
 
 fn opened() -> RunEvent {
     RunEvent::Opened {
+        seen: Vec::new(),
         app: Box::new(fleet().apps[&web()].as_ref().clone()),
         trigger: Trigger::Manual {
             by: "ops".into(),
@@ -75,16 +76,18 @@ fn events() -> Vec<RunEvent> {
         started(2),
         RunEvent::CancelRequested { by: "ops".into() },
         RunEvent::EffectEnded {
-            outcome: Outcome::Resolved(lowtide::model::stages::resolve::Resolved {
-                own: None,
-                commit: lowtide::model::stages::resolve::Commit {
-                    id: "0".repeat(40),
-                    subject: "s".into(),
-                    author: "a".into(),
-                    time: now(),
-                },
-                frontend: None,
-                bases: vec![],
+            outcome: Outcome::Resolved(Resolved {
+                origin: ResolvedOrigin::Repository(ResolvedRepository {
+                    own: None,
+                    commit: Commit {
+                        id: "0".repeat(40),
+                        subject: "s".into(),
+                        author: "a".into(),
+                        time: now(),
+                    },
+                    frontend: None,
+                    bases: vec![],
+                }),
                 platform: serde_json::from_value(serde_json::json!({"os": "linux", "architecture": "amd64"})).unwrap(),
                 assessment: Box::default(),
             }),

@@ -231,6 +231,7 @@ async fn rolling(dir: &Path) -> Arc<Bot> {
             target: Box::new(target.clone()),
             timezone: app.timezone.clone(),
             release: Box::new(Release {
+                upstream: None,
                 run: RunId(ulid::Ulid(7)),
                 images: Images::one(image.parse().unwrap(), image.parse().unwrap()),
                 commit: Some("c".repeat(40)),

@@ -21,6 +21,7 @@ pub(crate) async fn open(
 ) {
     let target = fleet.apps[app].rollout[0].clone();
     let release = Release {
+        upstream: None,
         run: RunId(ulid::Ulid::generate()),
         images: Images::one(image.clone(), image.as_str().parse().unwrap()),
         commit: Some("c".repeat(40)),

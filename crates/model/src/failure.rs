@@ -261,10 +261,7 @@ pub enum SkipReason {
     /// The followed tag is back at an image that it had earlier.
     WentBack { tag: String },
     /// The newer image is not known long enough, and brings no security fixes.
-    Soaking {
-        tag: String,
-        until: jiff::Timestamp,
-    },
+    Soaking { tag: String, until: jiff::Timestamp },
 }
 
 /// Why something due does not happen yet.

@@ -152,6 +152,8 @@ pub enum Lacking {
     },
     /// The repository could not be queried.
     CommitUnseen(Failure),
+    /// A commit is named, and the image is built by others.
+    NoRepository,
     /// The configuration is as it was at the halt.
     ConfigSame,
     /// It is not known how the configuration was at the halt.

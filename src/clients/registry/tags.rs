@@ -45,6 +45,14 @@ impl Registry {
         }
     }
 
+    /// The names of a repository's tags.
+    ///
+    /// # Errors
+    /// `Missing` when there is no such repository, `Unreadable` when it has more than `most`, `Denied`, `Unreachable` …
+    pub async fn tags(&self, repository: &Repository, most: usize) -> Result<BTreeSet<String>, RegistryError> {
+        self.open(repository).await?.tags(repository, most).await
+    }
+
     /// Every tag of a repository. `close`: tags whose manifest is read in any case; of others only indexes are. `known`:
     /// tags that should be there; one that the list lacks but the repository has shows that the list is incomplete.
     /// `digests`: of interest, whether or not they have a tag.
@@ -59,7 +67,7 @@ impl Registry {
         digests: &BTreeSet<ServedDigest>,
     ) -> Result<Seen, RegistryError> {
         let session = self.open(repository).await?;
-        let listed = session.tags(repository).await?;
+        let listed = session.tags(repository, TAGS).await?;
         for tag in known.iter().filter(|tag| !listed.contains(**tag)) {
             let what = Reference::tagged(repository, tag).to_string();
             if session.digest(&what, &session.tagged(tag)).await?.is_some() {
@@ -91,7 +99,7 @@ impl Session<'_> {
     }
 
     /// The names of all tags (distribution-spec, "Listing Tags").
-    async fn tags(&self, repository: &Repository) -> Result<BTreeSet<String>, RegistryError> {
+    async fn tags(&self, repository: &Repository, most: usize) -> Result<BTreeSet<String>, RegistryError> {
         #[derive(Deserialize)]
         struct List {
             /// `null` for none, with some registries.
@@ -106,8 +114,8 @@ impl Session<'_> {
             let list: List = serde_json::from_slice(&bytes).map_err(|e| odd(e.to_string()))?;
             let before = found.len();
             found.extend(list.tags.unwrap_or_default());
-            if found.len() > TAGS {
-                return Err(odd(format!("it has more than {TAGS} tags")));
+            if found.len() > most {
+                return Err(odd(format!("it has more than {most} tags")));
             }
             if following.is_some() && found.len() == before {
                 return Err(odd("its pages do not end".to_owned()));

@@ -17,6 +17,7 @@ pub(super) fn release(state: &RolloutState, image: ImageId, tag: String, referen
         run: RunId(ulid::Ulid::from_parts(0, state.id.0.random())),
         images: Images::one(image.clone(), image.to_string().parse().ok()?),
         commit: None,
+        upstream: None,
         tag,
         digest: None,
         reference,

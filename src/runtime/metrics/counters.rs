@@ -98,6 +98,7 @@ impl Counters {
             | AppEvent::ScheduleFired { .. }
             | AppEvent::Released { .. }
             | AppEvent::BasesKnown { .. }
+            | AppEvent::ImagesSeen { .. }
             | AppEvent::Retested { .. }
             | AppEvent::Judged { .. }
             | AppEvent::UnfixableUpdates { .. }
@@ -149,6 +150,7 @@ impl Counters {
             }
             Outcome::Resolved(_)
             | Outcome::Built(_)
+            | Outcome::Pulled(_)
             | Outcome::Inspected(_)
             | Outcome::Bootstrapped(_)
             | Outcome::Tested(_)

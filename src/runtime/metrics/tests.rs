@@ -83,6 +83,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn open(counters: &'a Counters) -> Self {
         let opened = RunEvent::Opened {
+            seen: Vec::new(),
             app: Box::new(web()),
             trigger: Trigger::Schedule { slot: at(0) },
             revision: "r".to_owned(),
@@ -180,6 +181,7 @@ fn rolled(counters: &Counters, begun: Option<i64>, back: Option<FailureKind>, co
         target: Box::new(app.rollout[0].clone()),
         timezone: "UTC".to_owned(),
         release: Box::new(Release {
+            upstream: None,
             run: RunId(Ulid(7)),
             images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
             commit: Some("c".repeat(40)),

@@ -1,6 +1,6 @@
 //! What a rebuild would pick up, surveyed before the build; and what the build left pending, surveyed after it.
 
-use super::run::StageContext;
+use super::run::{StageContext, built};
 use super::running;
 use crate::clients::clock;
 use crate::runtime::inventory::seen::Seen;
@@ -8,15 +8,15 @@ use crate::runtime::survey::images::{Question, Surveyed};
 use jiff::{SignedDuration, Timestamp};
 use lowtide_core::decide::fixable;
 use lowtide_core::decide::freshness;
-use lowtide_core::fleet::app::App;
 use lowtide_core::report::words;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::freshness::{Inputs, PendingPackage, RebuildAssessment, Survey};
 use lowtide_model::image::{DiffId, ImageId, Platform, Reference};
 use lowtide_model::package_state::{Doing, Lineage, PackageState};
+use lowtide_model::policy::{BuildPolicy, Source};
 use lowtide_model::release::Release;
 use lowtide_model::run::Trigger;
-use lowtide_model::stages::resolve::{Base, BasePin, Commit, Resolved};
+use lowtide_model::stages::resolve::{Base, BasePin, Commit};
 use lowtide_packages::dockerfile::parse::Dockerfile;
 use lowtide_packages::dockerfile::platform;
 use lowtide_packages::image;
@@ -29,16 +29,16 @@ const SHARED: SignedDuration = SignedDuration::from_mins(10);
 const NIGHT: SignedDuration = SignedDuration::from_hours(6);
 
 /// What a build depends on besides the packages inside.
-pub(super) fn inputs(app: &App, commit: &Commit, images: &[&Base]) -> Inputs {
+pub(super) fn inputs((source, build): (&Source, &BuildPolicy), commit: &Commit, images: &[&Base]) -> Inputs {
     let digest = |base: &Base| match &base.pin {
         // Of our platform: an index also moves when another platform was rebuilt.
         BasePin::Registry { manifest, .. } => manifest.to_string(),
         BasePin::Local { image } => image.clone().unwrap_or_default(),
     };
     Inputs {
-        commit: commit.id.clone(),
+        commit: Some(commit.id.clone()),
         bases: images.iter().map(|base| (named(base), digest(base))).collect(),
-        settings: freshness::settings(app),
+        settings: freshness::settings(source, build),
         gains: BTreeMap::new(),
     }
 }
@@ -60,27 +60,21 @@ pub(super) async fn assess(
     engine: &Platform,
     mut inputs: Inputs,
 ) -> Result<RebuildAssessment, Failure> {
-    // Without one there is a build in any case.
-    let Some(last) = &context.run.last else {
+    let Known {
+        state,
+        moved_sidecars,
+        survey: nothing,
+    } = known(context, engine).await?;
+    let Some(state) = state else {
         return Ok(RebuildAssessment {
             inputs,
-            running: running::behind(context).await,
-            ..RebuildAssessment::default()
-        });
-    };
-    let moved_sidecars = moved_sidecars(context, last, engine).await;
-    let packages = context.bot.store.packages(&last.images.first().content).await;
-    let Some(state) = packages.map_err(|e| e.failure("the packages of the last release"))? else {
-        return Ok(RebuildAssessment {
-            inputs,
-            survey: Survey::unseen("the packages of the last release are not stored"),
+            survey: nothing,
             running: running::behind(context).await,
             moved_sidecars,
             ..RebuildAssessment::default()
         });
     };
     let doing = doing(context, dockerfile, engine)?;
-    let state = Arc::new(state);
     let Surveyed {
         mut survey,
         unavailable_pins,
@@ -98,13 +92,78 @@ pub(super) async fn assess(
     for line in words::surveyed(&survey) {
         context.line(&line);
     }
-    let unavailable_pins = fixable::gone_for_good(unavailable_pins, last.commit.as_deref(), &inputs.commit);
+    let last = context.run.last.as_ref().and_then(|last| last.commit.as_deref());
+    let commit = inputs.commit.as_deref().unwrap_or_default();
+    let unavailable_pins = fixable::gone_for_good(unavailable_pins, last, commit);
     Ok(RebuildAssessment {
         inputs,
         survey,
         unavailable_pins,
         running: running::behind(context).await,
         moved_sidecars,
+    })
+}
+
+/// As [`assess`], of an image that others build: they alone bring what is pending.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn of_others(context: &StageContext<'_>, engine: &Platform) -> Result<RebuildAssessment, Failure> {
+    let Known {
+        state,
+        moved_sidecars,
+        mut survey,
+    } = known(context, engine).await?;
+    let upstream = context.run.last.as_ref().and_then(|last| last.upstream.as_deref());
+    if let (Some(state), Some(upstream)) = (state, upstream) {
+        survey = left_by_others(context, state, &Reference::tagged(&upstream.image, &upstream.tag)).await;
+        for line in words::surveyed(&survey) {
+            context.line(&line);
+        }
+    }
+    Ok(RebuildAssessment {
+        survey,
+        running: running::behind(context).await,
+        moved_sidecars,
+        ..RebuildAssessment::default()
+    })
+}
+
+/// What is pending in an image of others.
+pub(super) async fn left_by_others(context: &StageContext<'_>, state: Arc<PackageState>, image: &Reference) -> Survey {
+    let Surveyed { mut survey, .. } = self::survey(context, state, &Doing::default()).await;
+    fixable::judge_upstream(&mut survey, image);
+    survey
+}
+
+/// What is known of the last release, whoever builds it.
+struct Known {
+    /// `None`: there is no release yet, or its packages are not stored.
+    state: Option<Arc<PackageState>>,
+    moved_sidecars: Vec<String>,
+    /// Without a state.
+    survey: Survey,
+}
+
+async fn known(context: &StageContext<'_>, engine: &Platform) -> Result<Known, Failure> {
+    let Some(last) = &context.run.last else {
+        return Ok(Known {
+            state: None,
+            moved_sidecars: Vec::new(),
+            survey: Survey::default(),
+        });
+    };
+    let moved_sidecars = moved_sidecars(context, last, engine).await;
+    let packages = context.bot.store.packages(&last.images.first().content).await;
+    let state = packages.map_err(|e| e.failure("the packages of the last release"))?;
+    let survey = match state {
+        Some(_) => Survey::default(),
+        None => Survey::unseen("the packages of the last release are not stored"),
+    };
+    Ok(Known {
+        state: state.map(Arc::new),
+        moved_sidecars,
+        survey,
     })
 }
 
@@ -146,7 +205,7 @@ pub(super) async fn left(context: &StageContext<'_>, state: PackageState, doing:
 /// # Errors
 /// `DockerfileInvalid`.
 pub(super) fn doing(context: &StageContext<'_>, dockerfile: &Dockerfile, engine: &Platform) -> Result<Doing, Failure> {
-    let build = context.run.app.build();
+    let (_, build) = built(&context.run.app)?;
     let target = build.target.as_deref();
     let refresh = dockerfile
         .refresh(target, &platform::arguments(&build.args, engine, target))
@@ -158,11 +217,16 @@ pub(super) fn doing(context: &StageContext<'_>, dockerfile: &Dockerfile, engine:
 }
 
 /// Which of the candidate's layers are its base's.
-pub(super) async fn lineage(context: &StageContext<'_>, seen: &Seen, doing: &Doing, resolved: &Resolved) -> Lineage {
+pub(super) async fn lineage(
+    context: &StageContext<'_>,
+    seen: &Seen,
+    doing: &Doing,
+    (bases, platform): (&[Base], &Platform),
+) -> Lineage {
     let Some(reference) = &doing.refresh.base else {
         return Lineage::Scratch;
     };
-    let (layers, triggers) = match base_layers(context, reference, resolved).await {
+    let (layers, triggers) = match base_layers(context, reference, (bases, platform)).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(base = %reference, %error, "the layers of the base cannot be told from ours");
@@ -183,19 +247,18 @@ pub(super) async fn lineage(context: &StageContext<'_>, seen: &Seen, doing: &Doi
 async fn base_layers(
     context: &StageContext<'_>,
     reference: &Reference,
-    resolved: &Resolved,
+    (bases, engine): (&[Base], &Platform),
 ) -> Result<(Vec<DiffId>, bool), Failure> {
     let gone = || Failure::new(FailureKind::BaseMissing, reference.to_string());
     // The last one of that name is the one that the target stands on.
-    let base = resolved
-        .bases
+    let base = bases
         .iter()
         .rfind(|base| base.reference == *reference)
         .ok_or_else(gone)?;
     match &base.pin {
         BasePin::Registry { served, .. } => {
             let pinned = Reference::pinned(&reference.repository, served);
-            let platform = base.platform.as_ref().unwrap_or(&resolved.platform);
+            let platform = base.platform.as_ref().unwrap_or(engine);
             let found = context.fleet.registry.image(&pinned, platform).await;
             let document = image::parse(&found.map_err(|e| e.failure())?.config)
                 .map_err(|e| Failure::new(FailureKind::ImageUnreadable, e.to_string()))?;
@@ -203,7 +266,7 @@ async fn base_layers(
         }
         BasePin::Local { image } => {
             let id: ImageId = image.as_deref().and_then(|id| id.parse().ok()).ok_or_else(gone)?;
-            let engine = context.fleet.engine(&context.run.app.build().host)?;
+            let engine = context.fleet.engine(context.run.app.host())?;
             let facts = engine.inspect_image(id.as_str()).await.map_err(|e| e.failure())?;
             let facts = facts.ok_or_else(gone)?;
             let ids = facts.diff_ids.iter().filter_map(|id| id.parse().ok()).collect();

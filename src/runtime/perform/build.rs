@@ -2,7 +2,7 @@
 
 use super::environment::Stop;
 use super::hidden::Hidden;
-use super::run::StageContext;
+use super::run::{StageContext, built};
 use super::stack::read;
 use super::{ignore, resolve, room};
 use crate::clients::engine::build::BuildRequest;
@@ -30,46 +30,47 @@ use std::path::{Path, PathBuf};
 /// As the checkout or the build fails, or there is too little disk.
 pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built, Stop> {
     let app = &context.run.app;
+    let (source, policy) = built(app)?;
     let engine = engine_with_room(context).await?;
     let directory = context.bot.run_directory(context.run.id);
-    let commit = &effect.resolved.commit;
+    let commit = &effect.from.commit;
     // Arguments of a build are in its output whenever a step echoes them.
     let hidden = Hidden::of(app);
     let checkout = checkout(context, &directory, commit)
         .await
         .map_err(|stop| stop.masked(&hidden))?;
-    let (dockerfile, text) = resolve::dockerfile(context, app.source(), commit).await?;
-    let (pins, target) = (pins(effect), app.build().target.as_deref());
-    let all = platform::arguments(&app.build().args, &effect.resolved.platform, target);
-    let pinned = sent(app.build(), &dockerfile, dockerfile.pin(&text, &all, &pins), &all)?;
-    let context_dir = checkout.path.join(&app.source().context);
-    let (at, named) = (context_dir.clone(), app.source().dockerfile.clone());
+    let (dockerfile, text) = resolve::dockerfile(context, source, commit).await?;
+    let (pins, target) = (pins(effect), policy.target.as_deref());
+    let all = platform::arguments(&policy.args, &effect.platform, target);
+    let pinned = sent(policy, &dockerfile, dockerfile.pin(&text, &all, &pins), &all)?;
+    let context_dir = checkout.path.join(&source.context);
+    let (at, named) = (context_dir.clone(), source.dockerfile.clone());
     let request = BuildRequest {
         ignore: aside(move || ignore::read(&at, &named)).await?,
         context_dir,
-        dockerfile: app.source().dockerfile.clone(),
-        replace: vec![(app.source().dockerfile.clone(), Bytes::from(pinned))],
+        dockerfile: source.dockerfile.clone(),
+        replace: vec![(source.dockerfile.clone(), Bytes::from(pinned))],
         limits: Limits {
-            bytes: app.source().max_size,
+            bytes: source.max_size,
             ..Limits::default()
         },
-        step_limits: app.build().limits,
+        step_limits: policy.limits,
         commit_time: commit.time.as_second(),
         tag: effect.tag.clone(),
-        args: pinned_args(&app.build().args, &pins),
-        target: app.build().target.clone(),
+        args: pinned_args(&policy.args, &pins),
+        target: policy.target.clone(),
         labels: effect.labels.clone(),
-        timeout: app.build().timeout.unsigned_abs(),
+        timeout: policy.timeout.unsigned_abs(),
         nocache: true,
         // Bases are pinned to digests already; asking again would only cost time. Local bases must not be pulled.
         pull: false,
         registry_auth: auth(context, effect).await?,
-        secrets: values(&app.build().secrets)?,
-        ssh: values(&app.build().ssh)?,
+        secrets: values(&policy.secrets)?,
+        ssh: values(&policy.ssh)?,
         is_stale_index,
     };
     let log_path = directory.join("build.log");
-    let cap = usize::try_from(app.build().max_log).unwrap_or(usize::MAX);
+    let cap = usize::try_from(policy.max_log).unwrap_or(usize::MAX);
     let mut log = LogFile::create(&log_path, cap).map_err(|e| local_file(&log_path, &e))?;
     let mut broken = None;
     let secrets = hidden.secrets();
@@ -102,7 +103,7 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
 async fn checkout(context: &StageContext<'_>, directory: &Path, commit: &Commit) -> Result<WorkTree, Stop> {
     let app = &context.run.app;
     let checkout = WorkTree::new(directory.join("source"))?;
-    let checked_out = context.bot.git.checkout(app.source(), &commit.id, &checkout.path);
+    let checked_out = context.bot.git.checkout(built(app)?.0, &commit.id, &checkout.path);
     tokio::select! {
         done = checked_out => done.map_err(|e| Stop::Failed(e.failure()))?,
         () = context.cancel.cancelled() => return Err(Stop::Cancelled),
@@ -129,9 +130,9 @@ fn close(log: LogFile, broken: Option<std::io::Error>) {
     }
 }
 
-/// The engine that builds. There has to be room beside our state, and where the engine keeps its layers.
-async fn engine_with_room(context: &StageContext<'_>) -> Result<Engine, Failure> {
-    let (host, needed) = (&context.run.app.build().host, context.fleet.fleet.limits.min_free_disk);
+/// The engine that builds or pulls. There has to be room beside our state, and where the engine keeps its layers.
+pub(super) async fn engine_with_room(context: &StageContext<'_>) -> Result<Engine, Failure> {
+    let (host, needed) = (context.run.app.host(), context.fleet.fleet.limits.min_free_disk);
     room::enough(&context.bot.state, needed)?;
     let engine = context.fleet.engine(host)?.clone();
     room::enough_on(&engine, host, &context.bot.via, needed).await?;
@@ -207,7 +208,7 @@ pub(super) fn local_file(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
-    let bases = effect.resolved.images();
+    let bases = effect.from.images();
     bases
         .filter_map(|base| match &base.pin {
             BasePin::Registry { served, .. } => Some((base.reference.clone(), served.clone())),
@@ -220,7 +221,7 @@ async fn auth(
     context: &StageContext<'_>,
     effect: &Build,
 ) -> Result<crate::clients::engine::session::RegistryAuth, Failure> {
-    let bases = effect.resolved.images();
+    let bases = effect.from.images();
     let repositories: Vec<Repository> = bases.map(|base| base.reference.repository.clone()).collect();
     context.fleet.credentials.logins(&repositories).await
 }

@@ -35,7 +35,7 @@ impl Hidden {
     #[must_use]
     pub fn of(app: &App) -> Self {
         let hidden = Self::default();
-        hidden.learn(&app.build().args);
+        hidden.learn(app.build().into_iter().flat_map(|build| &build.args));
         for (_, env) in app.environments() {
             hidden.learn(env.iter().filter_map(|(name, value)| match value {
                 EnvValue::Text(text) => Some((name, text)),

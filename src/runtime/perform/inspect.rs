@@ -1,6 +1,6 @@
 //! What is inside the candidate, and what differs from the last release.
 
-use super::run::StageContext;
+use super::run::{StageContext, built};
 use super::{assess, resolve};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
@@ -11,17 +11,20 @@ use crate::runtime::survey::state::state;
 use crate::store::error::StoreError;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::freshness::Survey;
-use lowtide_model::image::{ContentDigest, ImageId};
+use lowtide_model::image::{ContentDigest, ImageId, Reference};
 use lowtide_model::inventory::{Inventory, InventorySummary};
+use lowtide_model::package_state::{Lineage, PackageState};
 use lowtide_model::stages::inspect::{Inspect, Inspected};
+use lowtide_model::stages::resolve::ResolvedOrigin;
 use lowtide_packages::{diff, ignore_paths};
+use std::sync::Arc;
 
 /// # Errors
 /// `ImageUnreadable`, or as the engine fails.
 pub async fn perform(context: &StageContext<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
-    let engine = context.fleet.engine(&context.run.app.build().host)?;
+    let engine = context.fleet.engine(context.run.app.host())?;
     let mut seen = seen(context, engine, &effect.image).await?;
-    ignore_paths::leave_out(&mut seen.inventory, &context.run.app.build().ignore_paths);
+    ignore_paths::leave_out(&mut seen.inventory, context.run.app.ignore_paths());
     let inventory = &seen.inventory;
     let content = diff::content(inventory);
     let before = match &effect.against {
@@ -63,15 +66,32 @@ async fn left(context: &StageContext<'_>, seen: &Seen, content: &ContentDigest) 
     let Some(resolved) = &context.run.resolved else {
         return Err(Failure::new(
             FailureKind::Invariant,
-            "an image was built before its commit was known",
+            "an image was inspected before its origin was resolved",
         ));
     };
-    let (dockerfile, _) = resolve::dockerfile(context, context.run.app.source(), &resolved.commit).await?;
-    let doing = assess::doing(context, &dockerfile, &resolved.platform)?;
-    let lineage = assess::lineage(context, seen, &doing, resolved).await;
+    let store = async |state: &PackageState| {
+        let stored = context.bot.store.store_packages(content.clone(), state, clock::now());
+        stored.await.map_err(self::stored)
+    };
+    let (source, repository) = match (&context.run.pulled, &resolved.origin) {
+        (Some((pull, _)), _) => {
+            let state = state(seen, Lineage::Unknown, None);
+            store(&state).await?;
+            let image = Reference::tagged(&pull.from.repository, &pull.image.tag);
+            return Ok(assess::left_by_others(context, Arc::new(state), &image).await);
+        }
+        (None, ResolvedOrigin::Repository(repository)) => (built(&context.run.app)?.0, repository),
+        (None, ResolvedOrigin::Images(_)) => {
+            let detail = "an image was inspected before it was pulled";
+            return Err(Failure::new(FailureKind::Invariant, detail));
+        }
+    };
+    let (dockerfile, _) = resolve::dockerfile(context, source, &repository.commit).await?;
+    let platform = &resolved.platform;
+    let doing = assess::doing(context, &dockerfile, platform)?;
+    let lineage = assess::lineage(context, seen, &doing, (&repository.bases, platform)).await;
     let state = state(seen, lineage, Some(doing.clone()));
-    let saved = context.bot.store.store_packages(content.clone(), &state, clock::now());
-    saved.await.map_err(stored)?;
+    store(&state).await?;
     Ok(assess::left(context, state, &doing).await)
 }
 
@@ -85,10 +105,7 @@ pub(super) async fn seen(context: &StageContext<'_>, engine: &Engine, image: &Im
 /// What the first target whose containers are on this engine runs. Only for the report: what cannot be read is left out.
 async fn running(context: &StageContext<'_>, engine: &Engine) -> Option<Inventory> {
     let app = &context.run.app;
-    let here = app
-        .rollout
-        .iter()
-        .filter(|target| target.settings.host == app.build().host);
+    let here = app.rollout.iter().filter(|target| &target.settings.host == app.host());
     let mut image = None;
     for target in here {
         image = effects::images(engine, app, target)
@@ -100,7 +117,7 @@ async fn running(context: &StageContext<'_>, engine: &Engine) -> Option<Inventor
     }
     let image = image?;
     let mut inventory = seen(context, engine, &image).await.ok()?.inventory;
-    ignore_paths::leave_out(&mut inventory, &app.build().ignore_paths);
+    ignore_paths::leave_out(&mut inventory, app.ignore_paths());
     Some(inventory)
 }
 

@@ -1,4 +1,4 @@
-//! Pushes the tested image under its immutable tag, then reads back what the registry serves.
+//! Pushes or copies the tested image to its immutable tag, then reads back what the registry serves.
 
 use super::run::StageContext;
 use crate::clients::credentials::denied_with;
@@ -17,19 +17,10 @@ pub async fn perform(context: &StageContext<'_>, effect: &Publish) -> Result<Pub
     let Some(to) = &effect.to else {
         return Ok(Published { digest: None });
     };
-    let engine = context.fleet.engine(&context.run.app.build().host)?;
     let registry = &context.fleet.registry;
-    let digest = match registry.digest(to).await.map_err(|e| e.failure())? {
-        // Pushed by an earlier attempt whose end was not journalled.
-        Some(there) if is_image(context, to, &there, &effect.image).await? => there,
-        Some(there) => {
-            let detail = format!(
-                "{to} is {} already; an immutable tag is never overwritten",
-                there.short()
-            );
-            return Err(Failure::new(FailureKind::TagTaken, detail));
-        }
-        None => push(context, engine, to, &effect.image).await?,
+    let digest = match &effect.from {
+        Some(from) => copy(context, from, to).await?,
+        None => publish_built(context, to, &effect.image).await?,
     };
     if let Some(channel) = &effect.channel {
         let tag = channel.tag.as_deref().unwrap_or("latest");
@@ -43,6 +34,40 @@ pub async fn perform(context: &StageContext<'_>, effect: &Publish) -> Result<Pub
     let digest = ManifestDigest::try_from(digest.to_string())
         .map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))?;
     Ok(Published { digest: Some(digest) })
+}
+
+/// An image of others keeps its digest: it goes from registry to registry byte for byte, and not through an engine, which may compress its
+/// layers otherwise.
+async fn copy(context: &StageContext<'_>, from: &Reference, to: &Reference) -> Result<ServedDigest, Failure> {
+    let (Some(digest), Some(tag)) = (&from.digest, &to.tag) else {
+        let detail = format!("{from} has no digest, or {to} no tag");
+        return Err(Failure::new(FailureKind::Invariant, detail));
+    };
+    let registry = &context.fleet.registry;
+    let copied = registry
+        .copy(&from.repository, digest, &to.repository, tag, TagRule::Immutable)
+        .await;
+    copied.map_err(|error| not_a_base(error.failure(), FailureKind::RegistryRefused))?;
+    context.line(&format!("copied {from} to {to}"));
+    Ok(digest.clone())
+}
+
+/// Pushes what the engine has, unless an earlier attempt did.
+async fn publish_built(context: &StageContext<'_>, to: &Reference, image: &ImageId) -> Result<ServedDigest, Failure> {
+    let engine = context.fleet.engine(context.run.app.host())?;
+    let registry = &context.fleet.registry;
+    Ok(match registry.digest(to).await.map_err(|e| e.failure())? {
+        // Pushed by an earlier attempt whose end was not journalled.
+        Some(there) if is_image(context, to, &there, image).await? => there,
+        Some(there) => {
+            let detail = format!(
+                "{to} is {} already; an immutable tag is never overwritten",
+                there.short()
+            );
+            return Err(Failure::new(FailureKind::TagTaken, detail));
+        }
+        None => push(context, engine, to, image).await?,
+    })
 }
 
 /// Copies the digest to the channel and points the channel's moving tag at it.

@@ -1,8 +1,9 @@
-//! Branch and tags become a commit and digests.
+//! Branches and tags become commits and digests.
 
 use super::assess;
 use super::build::aside;
-use super::run::StageContext;
+use super::follow;
+use super::run::{StageContext, built};
 use crate::clients::clock;
 use lowtide_core::config::repository_file;
 use lowtide_core::fleet::app::{App, RepositoryFile};
@@ -10,8 +11,8 @@ use lowtide_core::report::words;
 use lowtide_core::yaml::diagnostic::{self, Problem};
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::Platform;
-use lowtide_model::policy::{OwnSettings, Source};
-use lowtide_model::stages::resolve::{Base, BasePin, Commit, Resolved};
+use lowtide_model::policy::{ImageOrigin, OwnSettings, Source};
+use lowtide_model::stages::resolve::{Base, BasePin, Commit, Resolved, ResolvedOrigin, ResolvedRepository};
 use lowtide_packages::dockerfile::bases::Via;
 use lowtide_packages::dockerfile::parse::{Dockerfile, parse};
 use lowtide_packages::dockerfile::platform;
@@ -21,7 +22,11 @@ use std::sync::Arc;
 /// As git, the repository's own file, the registries or the Dockerfile fail.
 pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
     let app = &context.run.app;
-    let commit = context.bot.git.resolve(app.source()).await.map_err(|e| e.failure())?;
+    let source = match &app.origin {
+        ImageOrigin::Built { source, .. } => source,
+        ImageOrigin::Followed(policy) => return follow::resolve(context, policy).await,
+    };
+    let commit = context.bot.git.resolve(source).await.map_err(|e| e.failure())?;
     context.line(&format!("commit {} {}", commit.short(), commit.subject));
     let Some(file) = &app.repository_file else {
         return of_commit(context, commit, None).await;
@@ -48,7 +53,7 @@ async fn own_settings(
     file: &RepositoryFile,
     commit: &Commit,
 ) -> Result<OwnSettings, Failure> {
-    let read = context.bot.git.read_file(app.source(), &commit.id, &file.path).await;
+    let read = context.bot.git.read_file(built(app)?.0, &commit.id, &file.path).await;
     let text = read.map_err(|e| e.failure())?;
     let found = if text.is_some() {
         "sets how it is built and tested"
@@ -80,10 +85,11 @@ async fn of_commit(
     own: Option<Box<OwnSettings>>,
 ) -> Result<Resolved, Failure> {
     let app = &context.run.app;
-    let (dockerfile, _) = dockerfile(context, app.source(), &commit).await?;
+    let (source, build) = built(app)?;
+    let (dockerfile, _) = dockerfile(context, source, &commit).await?;
     let version = context
         .fleet
-        .engine(&app.build().host)?
+        .engine(&build.host)?
         .version()
         .await
         .map_err(|e| e.failure())?;
@@ -92,9 +98,9 @@ async fn of_commit(
         architecture: version.arch,
         variant: None,
     };
-    let target = app.build().target.as_deref();
+    let target = build.target.as_deref();
     let uses = dockerfile
-        .external_bases(target, &platform::arguments(&app.build().args, &platform, target))
+        .external_bases(target, &platform::arguments(&build.args, &platform, target))
         .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
     let mut bases: Vec<Base> = Vec::new();
     let mut frontend = None;
@@ -125,20 +131,23 @@ async fn of_commit(
         }
     }
     let images: Vec<&Base> = frontend.as_deref().into_iter().chain(&bases).collect();
-    let inputs = assess::inputs(app, &commit, &images);
+    let inputs = assess::inputs((source, build), &commit, &images);
     let assessment = assess::assess(context, &dockerfile, &platform, inputs).await?;
-    Ok(Resolved {
+    let repository = ResolvedRepository {
         commit,
         own,
         bases,
         frontend,
+    };
+    Ok(Resolved {
+        origin: ResolvedOrigin::Repository(repository),
         platform,
         assessment: Box::new(assessment),
     })
 }
 
 async fn pin(context: &StageContext<'_>, base: &Base, engine: &Platform) -> Result<BasePin, Failure> {
-    let build = context.run.app.build();
+    let (_, build) = built(&context.run.app)?;
     if build.pull {
         let platform = base.platform.as_ref().unwrap_or(engine);
         let (bases, registry) = (&context.bot.bases, &context.fleet.registry);

@@ -1,12 +1,15 @@
 //! The one seam between a run's decisions and the world: effect in, outcome out.
 
 use super::environment::Stop;
-use super::{build, inspect, publish, resolve, testing};
+use super::{build, inspect, publish, pull, resolve, testing};
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::drive_run::Interrupt;
 use crate::runtime::progress::Progress;
 use lowtide_core::decide::run::RunState;
+use lowtide_core::fleet::app::App;
 use lowtide_core::report::words;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::policy::{BuildPolicy, ImageOrigin, Source};
 use lowtide_model::run::{Effect, Outcome};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +51,20 @@ impl StageContext<'_> {
         labels.insert("io.lowtide.attempt".to_owned(), self.attempt.to_string());
         labels.insert("io.lowtide.term".to_owned(), self.bot.store.term().to_string());
         labels
+    }
+}
+
+/// What the app's image is built from and how.
+///
+/// # Errors
+/// `Invariant`: others build the image. Nothing of such an app is read from a repository.
+pub(super) fn built(app: &App) -> Result<(&Source, &BuildPolicy), Failure> {
+    match &app.origin {
+        ImageOrigin::Built { source, build } => Ok((source, build)),
+        ImageOrigin::Followed(policy) => {
+            let detail = format!("{} is built by others, and has no repository", policy.image);
+            Err(Failure::new(FailureKind::Invariant, detail))
+        }
     }
 }
 
@@ -100,6 +117,13 @@ async fn dispatch(context: &StageContext<'_>, effect: &Effect) -> Result<Outcome
         Effect::Build(effect) => {
             context.line(&format!("because {}", words::because(&effect.because)));
             build::perform(context, effect).await.map(Outcome::Built)
+        }
+        Effect::Pull(effect) => {
+            context.line(&format!("because {}", words::because(&effect.because)));
+            tokio::select! {
+                pulled = pull::perform(context, effect) => Ok(Outcome::Pulled(pulled?)),
+                () = context.cancel.cancelled() => Err(Stop::Cancelled),
+            }
         }
         Effect::Inspect(effect) => {
             tokio::select! {

@@ -3,7 +3,7 @@
 use super::build::WorkTree;
 use super::environment::{SidecarImages, Stop, TestEnvironment};
 use super::hidden::Hidden;
-use super::run::StageContext;
+use super::run::{StageContext, built};
 use super::{assess, bootstrap, build, test};
 use lowtide_core::report::words;
 use lowtide_model::failure::{Failure, FailureKind};
@@ -62,7 +62,7 @@ async fn in_environment<T>(
     let say = |line: &str| context.line(line);
     let hidden = Hidden::of(&context.run.app);
     let environment = TestEnvironment {
-        engine: context.fleet.engine(&context.run.app.build().host)?,
+        engine: context.fleet.engine(context.run.app.host())?,
         credentials: &context.fleet.credentials,
         sidecar_images: sidecar_images(context),
         app: &context.run.app,
@@ -96,7 +96,7 @@ async fn in_environment<T>(
 
 fn sidecar_images<'a>(context: &'a StageContext<'_>) -> SidecarImages<'a> {
     match &context.run.resolved {
-        Some(resolved) if context.run.app.build().pull => SidecarImages::Registry {
+        Some(resolved) if context.run.app.pulls() => SidecarImages::Registry {
             bases: &context.bot.bases,
             registry: &context.fleet.registry,
             platform: &resolved.platform,
@@ -119,8 +119,12 @@ async fn work_tree(
     let Some(resolved) = &context.run.resolved else {
         return Err(Failure::new(FailureKind::Invariant, "a test before its commit is known").into());
     };
+    let (source, _) = built(app)?;
+    let Some(commit) = resolved.commit() else {
+        return Err(Failure::new(FailureKind::Invariant, "a test of a repository without its commit").into());
+    };
     let tree = WorkTree::new(context.bot.run_directory(context.run.id).join("stack"))?;
-    let checkout = context.bot.git.checkout(app.source(), &resolved.commit.id, &tree.path);
+    let checkout = context.bot.git.checkout(source, &commit.id, &tree.path);
     tokio::select! {
         done = checkout => done.map_err(|e| Stop::Failed(e.failure()))?,
         () = context.cancel.cancelled() => return Err(Stop::Cancelled),

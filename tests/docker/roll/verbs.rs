@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub(super) fn release(reference: &str, image: &ImageId, digest: Option<&str>) -> Release {
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid::generate()),
         images: Images::one(image.clone(), ContentDigest::try_from(image.to_string()).unwrap()),
         commit: Some("0".repeat(40)),

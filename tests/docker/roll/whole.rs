@@ -149,6 +149,7 @@ impl House {
 
 fn release(stage: &Stage, version: &str, image: &ImageId) -> Release {
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid::generate()),
         images: Images::one(image.clone(), image.as_str().parse::<ContentDigest>().unwrap()),
         commit: Some("c".repeat(40)),

@@ -81,6 +81,7 @@ impl Stage {
         ]);
         let own = digests.lines().find(|line| line.starts_with(&self.repository)).unwrap();
         Release {
+            upstream: None,
             run: RunId(ulid::Ulid::generate()),
             images: Images::one(image.parse().unwrap(), ContentDigest::try_from(image).unwrap()),
             commit: Some("0".repeat(40)),

@@ -201,6 +201,7 @@ async fn the_releases_of_a_fleet_are_surveyed_once_per_package_state() {
 
 fn release(content: ContentDigest) -> Release {
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid::nil()),
         images: Images::one(format!("sha256:{:064x}", 9).parse().unwrap(), content),
         commit: Some("1".repeat(40)),

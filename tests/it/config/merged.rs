@@ -47,7 +47,7 @@ fn the_nearest_layer_wins_key_by_key() {
         matches!(app.schedule, Schedule::Between { .. }),
         "the profile's choice hides the cron below it"
     );
-    assert_eq!(app.build().host.as_str(), "one");
+    assert_eq!(app.host().as_str(), "one");
     assert!(app.tests.is_empty(), "a time-out alone asks for no test");
     let target = &app.rollout[0];
     assert_eq!(

@@ -114,6 +114,7 @@ impl Past {
             let judged = app.app_state.judged.as_ref().filter(|_| detail == Detail::Whole);
             let run = run_id(opens, number);
             let opened = RunEvent::Opened {
+                seen: Vec::new(),
                 app: Box::new(self.fleet.apps[&app.name].as_ref().clone()),
                 trigger: Trigger::Schedule { slot: opens },
                 revision: "r1".to_owned(),
@@ -359,6 +360,7 @@ fn release(run: RunId, day: usize, number: usize, at: Timestamp, detail: Detail)
         new: Some(format!("1.{day}.{n}-1+deb12u2")),
     };
     Release {
+        upstream: None,
         run,
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some(format!("{:040x}", number as u128)),
@@ -387,7 +389,7 @@ fn release(run: RunId, day: usize, number: usize, at: Timestamp, detail: Detail)
 
 fn inputs(day: usize) -> Inputs {
     Inputs {
-        commit: format!("{day:040x}"),
+        commit: Some(format!("{day:040x}")),
         bases: BTreeMap::from([("debian:12-slim".to_owned(), format!("sha256:{day:064x}"))]),
         settings: format!("{day:064x}"),
         gains: (0..12)

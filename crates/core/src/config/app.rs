@@ -90,7 +90,11 @@ impl Check<'_> {
                 ImageOrigin::Followed(followed?)
             }
         };
-        let repository_file = if is_followed { None } else { self.repository_file(scope, raw) };
+        let repository_file = if is_followed {
+            None
+        } else {
+            self.repository_file(scope, raw)
+        };
         let mut app = App {
             name,
             mode,

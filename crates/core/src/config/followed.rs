@@ -41,7 +41,11 @@ impl Check<'_> {
             for (key, _) in given.into_iter().filter(|(_, given)| *given) {
                 if self.locate(&own, &at(key)).is_some() {
                     let problem = Problem::new(CODE, format!("`source.{key}` is for images that others build"));
-                    self.report(scope, &at(key), problem.hint("name one: `source: { image: postgres, tags: \"16.*\" }`"));
+                    self.report(
+                        scope,
+                        &at(key),
+                        problem.hint("name one: `source: { image: postgres, tags: \"16.*\" }`"),
+                    );
                 }
             }
             return None;
@@ -51,7 +55,11 @@ impl Check<'_> {
         let repository = self.repository(scope, &at("image"), &image.0);
         let tags = source.tags.as_ref().map(|text| text.0.trim().to_owned());
         match &tags {
-            None => self.missing(scope, &at("tags"), "write `tags: \"16.*\"`, or one tag to follow: `tags: latest`"),
+            None => self.missing(
+                scope,
+                &at("tags"),
+                "write `tags: \"16.*\"`, or one tag to follow: `tags: latest`",
+            ),
             Some(tags) => {
                 self.note(scope, &at("tags"), tags.clone());
                 if let Err(error) = Tags::parse(tags) {
@@ -96,7 +104,11 @@ impl Check<'_> {
             .collect();
         for route in given {
             let problem = Problem::new(CODE, format!("`{route}` is for images that lowtide builds"));
-            self.report(scope, &route, problem.hint("take it out: `source.image` is built by others"));
+            self.report(
+                scope,
+                &route,
+                problem.hint("take it out: `source.image` is built by others"),
+            );
         }
     }
 

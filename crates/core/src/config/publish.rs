@@ -46,19 +46,10 @@ pub(super) const FOLLOWED: Template = Template {
 };
 
 impl Check<'_> {
-    pub(super) fn publish(
-        &mut self,
-        scope: &Scope,
-        raw: Option<&raw::Publish>,
-        of: Template,
-    ) -> Option<PublishPolicy> {
+    pub(super) fn publish(&mut self, scope: &Scope, raw: Option<&raw::Publish>, of: Template) -> Option<PublishPolicy> {
         let raw = raw?;
         let at = |key: &str| Route::keys("publish").key(key);
-        let tag = raw
-            .tag
-            .as_ref()
-            .map_or(of.default, |text| text.0.as_str())
-            .to_owned();
+        let tag = raw.tag.as_ref().map_or(of.default, |text| text.0.as_str()).to_owned();
         self.template(scope, &at("tag"), &tag, of);
         let Some(text) = &raw.image else {
             // Settings of the defaults alone (a tag template, say) do not publish an app that names no repository.

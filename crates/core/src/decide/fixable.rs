@@ -4,6 +4,7 @@
 use super::freshness;
 use jiff::Timestamp;
 use lowtide_model::freshness::{Fix, PendingPackage, Survey, UnavailablePin};
+use lowtide_model::image::Reference;
 use lowtide_model::package_state::{Doing, Doubt, Lineage, PackageState, Pinned, Refresh, Upgrades};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +44,15 @@ pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
             _ if wholly && all_known => Fix::Rebuild,
             Some(fix) if !reachable => fix.clone(),
             Some(_) | None => perhaps("it comes with an upgrade that needs it"),
+        };
+    }
+}
+
+/// As [`judge`], for an image that others build: whatever is pending comes with their next `image`.
+pub fn judge_upstream(survey: &mut Survey, image: &Reference) {
+    for pending in &mut survey.pending {
+        pending.fix = Fix::Base {
+            reference: image.to_string(),
         };
     }
 }

@@ -66,7 +66,9 @@ pub fn decide(
     }
     let newer: Vec<&ListedImage> = listed.iter().filter(|image| is_newer(&tags, image, here)).collect();
     if let Trigger::Manual { by, rebuild: true } = trigger {
-        let same = listed.iter().find(|image| here.is_some_and(|here| here.tag == image.tag));
+        let same = listed
+            .iter()
+            .find(|image| here.is_some_and(|here| here.tag == image.tag));
         if let Some(image) = newer.first().copied().or(same) {
             return take(image, vec![Because::Asked { by: by.clone() }], None);
         }
@@ -95,7 +97,10 @@ pub fn fixed(before: &Survey, left: &Survey) -> Behind {
     if left.unseen.is_some() {
         return Behind::default();
     }
-    let gone = before.pending.iter().filter(|it| !remains(&freshness::key(it), &it.candidate));
+    let gone = before
+        .pending
+        .iter()
+        .filter(|it| !remains(&freshness::key(it), &it.candidate));
     gone.fold(Behind::default(), |sum, it| Behind {
         packages: sum.packages + 1,
         security: sum.security + usize::from(it.security),
@@ -159,7 +164,9 @@ fn choose(
             went_back = Some(SkipReason::WentBack { tag: image.tag.clone() });
             continue;
         }
-        let due = first_seen(image, past.seen).unwrap_or(now).saturating_add(policy.min_age);
+        let due = first_seen(image, past.seen)
+            .unwrap_or(now)
+            .saturating_add(policy.min_age);
         match due {
             Ok(due) if due > now => young = young.or(Some((image, due))),
             Ok(_) | Err(_) => return take(image, because(image, here), None),
@@ -208,13 +215,17 @@ fn is_earlier(image: &ListedImage, here: Option<&Upstream>, seen: &[SeenImage]) 
     let Some(here) = here.filter(|here| here.tag == image.tag) else {
         return false;
     };
-    let since = seen.iter().find(|one| one.tag == here.tag && one.manifest == here.manifest);
+    let since = seen
+        .iter()
+        .find(|one| one.tag == here.tag && one.manifest == here.manifest);
     let before = first_seen(image, seen).zip(since.map(|one| one.at));
     before.is_some_and(|(image, here)| image < here)
 }
 
 fn first_seen(image: &ListedImage, seen: &[SeenImage]) -> Option<Timestamp> {
-    let found = seen.iter().find(|one| one.tag == image.tag && one.manifest == image.manifest);
+    let found = seen
+        .iter()
+        .find(|one| one.tag == image.tag && one.manifest == image.manifest);
     found.map(|one| one.at)
 }
 

@@ -23,7 +23,7 @@ fn assessment(pending: Vec<PendingPackage>) -> RebuildAssessment {
     let gains = pending.iter().filter(|p| p.fix == Fix::Rebuild);
     RebuildAssessment {
         inputs: Inputs {
-            commit: "c1".to_owned(),
+            commit: Some("c1".to_owned()),
             bases: BTreeMap::from([("debian:12".to_owned(), "sha256:b1".to_owned())]),
             settings: "s1".to_owned(),
             gains: gains.map(|p| (key(p), p.candidate.clone())).collect(),
@@ -93,7 +93,12 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
     let rows = [
         ("no record", assessment(vec![]), None, 1),
         ("nothing moved", assessment(vec![]), Some(&calm), 1),
-        ("commit", with(|o| o.inputs.commit = "c2".to_owned()), Some(&calm), 1),
+        (
+            "commit",
+            with(|o| o.inputs.commit = Some("c2".to_owned())),
+            Some(&calm),
+            1,
+        ),
         (
             "base",
             with(|o| drop(o.inputs.bases.insert("debian:12".to_owned(), "sha256:b2".to_owned()))),

@@ -34,6 +34,8 @@ pub enum CommitSeen {
         files: Vec<(String, Touch)>,
     },
     Unseen(Failure),
+    /// Others build the image.
+    NoRepository,
 }
 
 /// What a commit did to a file.
@@ -235,6 +237,10 @@ fn commit(
     match seen {
         None | Some(CommitSeen::Away) => {
             lacking.push(Lacking::CommitAway(text.to_owned()));
+            None
+        }
+        Some(CommitSeen::NoRepository) => {
+            lacking.push(Lacking::NoRepository);
             None
         }
         Some(CommitSeen::Unseen(failure)) => {

@@ -35,6 +35,7 @@ fn app_state_of(events: Vec<AppEvent>) -> AppState {
 fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
+        upstream: None,
         run: lowtide_model::name::RunId(ulid::Ulid(n)),
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some("c".repeat(40)),

@@ -136,6 +136,7 @@ mod tests {
 
     fn app_state() -> AppState {
         let release = |n: u128| Release {
+            upstream: None,
             run: RunId(ulid::Ulid(n)),
             images: Images::one(digest(n + 0x10).parse().unwrap(), digest(n).parse().unwrap()),
             commit: Some("c".repeat(40)),

@@ -223,6 +223,7 @@ mod tests {
         for n in 1..=6 {
             let reference: Reference = format!("registry.example.org/web:{n}").parse().unwrap();
             app_state.releases.push(Release {
+                upstream: None,
                 run: run(n),
                 images: Images::one(id(n), format!("sha256:{n:064x}").parse().unwrap()),
                 commit: Some("c".into()),

@@ -78,6 +78,7 @@ mod tests {
     fn release(n: u128) -> Release {
         let image = format!("sha256:{n:064x}");
         Release {
+            upstream: None,
             run: RunId(Ulid(n)),
             images: Images::one(image.parse().unwrap(), image.parse().unwrap()),
             commit: Some("c".repeat(40)),

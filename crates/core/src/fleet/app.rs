@@ -157,7 +157,7 @@ impl App {
     pub fn secret_refs(&self) -> BTreeSet<(String, &SecretRef)> {
         let build = self.build().into_iter().flat_map(|build| &build.secrets);
         let build = build.map(|(id, secret)| (format!("build.secrets.{id}"), secret));
-        let keys = self.build().ssh.iter();
+        let keys = self.build().into_iter().flat_map(|build| &build.ssh);
         let keys = keys.map(|(id, secret)| (format!("build.ssh.{id}"), secret));
         let environments = self.environments().into_iter();
         let of =

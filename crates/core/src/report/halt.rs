@@ -293,6 +293,11 @@ fn missing(app: &AppName, lacking: &Lacking) -> String {
             "countermeasure.commit: the repository could not be read. {} Try again",
             words::failure(failure)
         ),
+        Lacking::NoRepository => {
+            "countermeasure.commit: others build this image, so no commit of it counts; change the \
+                                  app's tests or tags in the configuration and write `config: true`"
+                .to_owned()
+        }
         Lacking::ConfigSame => "countermeasure.config: the app's source, build, env, test, ready, publish and rollout \
                                 settings are as they were at the halt; change what let this happen, then resume"
             .to_owned(),

@@ -309,7 +309,11 @@ pub fn skipped(reason: &SkipReason) -> String {
             format!("{tag} was moved back to an earlier image, which lowtide does not follow")
         }
         SkipReason::Soaking { tag, until } => {
-            format!("{} is new, and is taken from {} on", clean::one_line(tag, 128), moment(*until, "UTC"))
+            format!(
+                "{} is new, and is taken from {} on",
+                clean::one_line(tag, 128),
+                moment(*until, "UTC")
+            )
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::clients::engine::context::{Context, Limits, Verdict};
 use crate::clients::engine::error::EngineError;
 use crate::runtime::perform::build::aside;
 use crate::runtime::perform::environment::{Stop, TestEnvironment};
+use crate::runtime::perform::run::built;
 use lowtide_model::failure::{Failure, FailureKind};
 use std::path::Path;
 
@@ -55,7 +56,7 @@ pub(in crate::runtime::perform) async fn copy_in(
         }
         Found::Folder(real) => {
             let limits = Limits {
-                bytes: environment.app.source().max_size,
+                bytes: built(environment.app)?.0.max_size,
                 ..Limits::default()
             };
             let scan = move || {

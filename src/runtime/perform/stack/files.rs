@@ -10,6 +10,7 @@ use crate::clients::engine::upload::Upload;
 use crate::runtime::perform::build::aside;
 use crate::runtime::perform::environment::{Stop, TestEnvironment};
 use crate::runtime::perform::launch::unique;
+use crate::runtime::perform::run::built;
 use lowtide_compose::mounts::{Content, Source};
 use lowtide_compose::service::Service;
 use lowtide_compose::stack::Stack;
@@ -367,7 +368,7 @@ async fn fill(
         },
     };
     let helper = helper(environment, candidate, folders.iter().enumerate().map(mount).collect()).await?;
-    let limit = environment.app.source().max_size;
+    let limit = built(environment.app)?.0.max_size;
     for (n, (real, _)) in folders.into_iter().enumerate() {
         let scanned = aside(move || {
             let limits = Limits {

@@ -11,6 +11,7 @@ use crate::clients::engine::error::EngineError;
 use crate::runtime::perform::build::aside;
 use crate::runtime::perform::environment::{SidecarImages, Stop, TestEnvironment};
 use crate::runtime::perform::ignore;
+use crate::runtime::perform::run;
 use crate::runtime::perform::stage_log::StageLog;
 use bytes::Bytes;
 use lowtide_compose::mounts::Content;
@@ -259,6 +260,7 @@ async fn build(
 ) -> Result<ImageId, Stop> {
     let of_service = |failure| of_service(who, failure);
     let app = environment.app;
+    let (source, policy) = run::built(app)?;
     let (root, wanted) = (tree.to_owned(), build.clone());
     let found = aside(move || context(&root, &wanted)).await.map_err(of_service)?;
     let registry_auth = environment.credentials.logins(&found.repositories).await;
@@ -273,17 +275,17 @@ async fn build(
         replace: found.replace,
         ignore: found.ignore,
         limits: Limits {
-            bytes: app.source().max_size,
+            bytes: source.max_size,
             ..Limits::default()
         },
-        step_limits: app.build().limits,
+        step_limits: policy.limits,
         // Its files have no other time: nothing of it is published.
         commit_time: 0,
         tag: format!("lowtide-stack/{}:{id}", app.name),
         args: build.args.clone(),
         target: build.target.clone(),
         labels: labels(environment),
-        timeout: app.build().timeout.unsigned_abs(),
+        timeout: policy.timeout.unsigned_abs(),
         nocache: false,
         pull: false,
         registry_auth,

@@ -2,6 +2,7 @@
 
 use super::{copy, files, images, tree};
 use crate::clients::secrets;
+use crate::runtime::perform::run::built;
 use lowtide_compose::load::{Request, load};
 use lowtide_compose::refusal::Refused;
 use lowtide_compose::stack::{Choice, Stack, plan};
@@ -92,7 +93,7 @@ pub(in crate::runtime::perform) fn stack(tree: &Path, app: &App, test: &TestPoli
         Ok(project) => project,
         Err(error) => return Err(broken.take().unwrap_or_else(|| refused(error.to_string()))),
     };
-    let source = app.source();
+    let (source, build) = built(app)?;
     let dockerfile = match source.context.as_str() {
         "" => source.dockerfile.clone(),
         context => format!("{context}/{}", source.dockerfile),
@@ -106,7 +107,7 @@ pub(in crate::runtime::perform) fn stack(tree: &Path, app: &App, test: &TestPoli
         }),
         image: image.as_deref(),
         dockerfile: &dockerfile,
-        target: app.build().target.as_deref(),
+        target: build.target.as_deref(),
         profiles: &compose.profiles,
         allow: &compose.allow,
     };

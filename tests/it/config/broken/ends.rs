@@ -129,7 +129,7 @@ apps:
     assert_eq!(app.tests[0].ready.check, exit);
     assert!(matches!(app.rollout[0].settings.ready.check, ReadyCheck::Http { .. }));
     assert_eq!(
-        app.build().limits,
+        app.build().unwrap().limits,
         BuildLimits {
             memory: Some(1 << 30),
             cpus: Some(1.5)

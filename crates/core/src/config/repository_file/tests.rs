@@ -47,7 +47,7 @@ test: { env: { MODE: full }, steps: [ { exec: [make, check] } ] }
     let args: Vec<_> = own.build.args.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(args, [("COLOUR", "red"), ("SIZE", "small")]);
     assert_eq!(own.build.target.as_deref(), Some("runtime"));
-    assert_eq!(own.build.secrets, app.build().secrets);
+    assert_eq!(own.build.secrets, app.build().unwrap().secrets);
     assert_eq!(own.env, app.env);
     assert!(matches!(own.ready.check, ReadyCheck::Log { .. }));
     let [test] = own.tests.as_slice() else {

@@ -49,6 +49,7 @@ pub(in crate::decide) fn app() -> App {
 pub(in crate::decide) fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
+        upstream: None,
         run: RunId(Ulid(n)),
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some("c".repeat(40)),

@@ -38,6 +38,7 @@ fn target() -> TargetPolicy {
 fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
+        upstream: None,
         run: RunId(Ulid(n)),
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some("c".repeat(40)),
@@ -307,6 +308,7 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
     story.ended(&rolling(10, 1, Purpose::Release), &refused("web is unhealthy"), None);
     let ends = |trigger: Trigger, conclusion: &Conclusion, now: Timestamp| {
         let opened = RunEvent::Opened {
+            seen: Vec::new(),
             app: Box::new(app()),
             trigger,
             revision: "r".to_owned(),
@@ -358,6 +360,7 @@ fn a_failed_retest_names_no_commit() {
     let story = Story::default();
     let named = |stage: Stage| {
         let opened = RunEvent::Opened {
+            seen: Vec::new(),
             app: Box::new(app()),
             trigger: Trigger::Schedule { slot: at(0) },
             revision: "r".to_owned(),
@@ -393,17 +396,19 @@ fn a_failed_retest_names_no_commit() {
 
 fn resolved(moved_sidecars: Vec<String>) -> lowtide_model::stages::resolve::Resolved {
     use lowtide_model::freshness::RebuildAssessment;
-    use lowtide_model::stages::resolve::{Commit, Resolved};
+    use lowtide_model::stages::resolve::{Commit, Resolved, ResolvedOrigin, ResolvedRepository};
     Resolved {
-        own: None,
-        commit: Commit {
-            id: "e".repeat(40),
-            subject: "s".to_owned(),
-            author: "a".to_owned(),
-            time: at(0),
-        },
-        bases: Vec::new(),
-        frontend: None,
+        origin: ResolvedOrigin::Repository(ResolvedRepository {
+            own: None,
+            commit: Commit {
+                id: "e".repeat(40),
+                subject: "s".to_owned(),
+                author: "a".to_owned(),
+                time: at(0),
+            },
+            bases: Vec::new(),
+            frontend: None,
+        }),
         platform: "linux/amd64".parse().unwrap(),
         assessment: Box::new(RebuildAssessment {
             moved_sidecars,

@@ -15,7 +15,10 @@ pub struct Tags {
 #[derive(Debug, Clone)]
 enum Rule {
     Exact(String),
-    Versions { shape: Shape, bounds: Vec<Bound> },
+    Versions {
+        shape: Shape,
+        bounds: Vec<Bound>,
+    },
     /// Anchored at both ends; its groups order the tags.
     Regex(Regex),
 }
@@ -146,7 +149,9 @@ pub fn is_lower(tag: &str, than: &str) -> bool {
     let first = |tag: &str| {
         let start = tag.find(|c: char| c.is_ascii_digit())?;
         let tail = &tag[start..];
-        let end = tail.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(tail.len());
         numbers(tail[..end].trim_end_matches('.'))
     };
     match (first(tag), first(than)) {
@@ -211,7 +216,10 @@ fn bound(term: &str) -> Result<Vec<Bound>, BadTags> {
         "=" => vec![Bound::AtLeast(version.clone()), Bound::AtMost(version)],
         "^" => {
             // The first number that is not zero may not change.
-            let fixed = version.iter().position(|number| *number > 0).unwrap_or(version.len() - 1);
+            let fixed = version
+                .iter()
+                .position(|number| *number > 0)
+                .unwrap_or(version.len() - 1);
             vec![Bound::Below(next(&version, fixed)), Bound::AtLeast(version)]
         }
         "~" => {
@@ -258,7 +266,9 @@ fn numbers(text: &str) -> Option<Vec<u64>> {
 fn versions_order(one: &[u64], other: &[u64]) -> Ordering {
     let longest = one.len().max(other.len());
     let number = |version: &[u64], at: usize| version.get(at).copied().unwrap_or(0);
-    (0..longest).map(|at| number(one, at).cmp(&number(other, at))).fold(Ordering::Equal, Ordering::then)
+    (0..longest)
+        .map(|at| number(one, at).cmp(&number(other, at)))
+        .fold(Ordering::Equal, Ordering::then)
 }
 
 /// As numbers where both are.
@@ -349,8 +359,21 @@ mod tests {
     use proptest::prelude::*;
 
     const POSTGRES: &[&str] = &[
-        "latest", "16", "16.3", "16.4", "16.10", "16.4-alpine", "16.4-alpine3.20", "16.10-alpine", "17", "17.0", "17rc1", "bookworm",
-        "16-bookworm", "9.6.24", "15.8",
+        "latest",
+        "16",
+        "16.3",
+        "16.4",
+        "16.10",
+        "16.4-alpine",
+        "16.4-alpine3.20",
+        "16.10-alpine",
+        "17",
+        "17.0",
+        "17rc1",
+        "bookworm",
+        "16-bookworm",
+        "9.6.24",
+        "15.8",
     ];
 
     fn newest(rule: &str, tags: &[&str]) -> String {
@@ -360,21 +383,64 @@ mod tests {
 
     #[test]
     fn a_rule_takes_the_tags_of_its_shape_the_newest_first() {
-        let taken = |rule: &str| format!("{rule:24} {}", newest(rule, POSTGRES));
+        let taken = |rule: &str| format!("{rule:24} [{}]", newest(rule, POSTGRES));
         let rules = [
-            "16.*", "16.*-alpine", "*", "16", "latest", ">=16.4 <17", ">=16.4, <=17", "^16.3", "~16.3", "=16.4", "^15 *-alpine", "9.6.*",
-            "/^(\\d+)\\.(\\d+)-alpine$/", "18.*",
+            "16.*",
+            "16.*-alpine",
+            "*",
+            "16",
+            "latest",
+            ">=16.4 <17",
+            ">=16.4, <=17",
+            "^16.3",
+            "~16.3",
+            "=16.4",
+            "^15 *-alpine",
+            "9.6.*",
+            "/^(\\d+)\\.(\\d+)-alpine$/",
+            "18.*",
         ];
-        insta::assert_snapshot!(rules.map(taken).join("\n"), @"");
+        insta::assert_snapshot!(rules.map(taken).join("\n"), @r"
+        16.*                     [16.10 16.4 16.3]
+        16.*-alpine              [16.10-alpine 16.4-alpine]
+        *                        [17.0 17 16.10 16.4 16.3 16 15.8 9.6.24]
+        16                       [16]
+        latest                   [latest]
+        >=16.4 <17               [16.10 16.4]
+        >=16.4, <=17             [17.0 17 16.10 16.4]
+        ^16.3                    [16.10 16.4 16.3]
+        ~16.3                    [16.3]
+        =16.4                    [16.4]
+        ^15 *-alpine             []
+        9.6.*                    [9.6.24]
+        /^(\d+)\.(\d+)-alpine$/  [16.10-alpine 16.4-alpine]
+        18.*                     []
+        ");
     }
 
     #[test]
     fn shapes_have_prefixes_and_dates() {
-        assert_eq!(newest("v1.*", &["v1.9.2", "v1.10.0", "1.11.0", "v2.0.0", "v1.10.0-rc.1"]), "v1.10.0 v1.9.2");
-        assert_eq!(newest("bookworm-*-slim", &["bookworm-20240904-slim", "bookworm-20250101-slim", "bookworm-slim"]),
-            "bookworm-20250101-slim bookworm-20240904-slim");
-        let minio = ["RELEASE.2024-01-16T16-07-38Z", "RELEASE.2023-12-31T00-00-00Z", "latest", "RELEASE.2024-01-16T16-07-38Z.fips"];
-        assert_eq!(newest("/RELEASE\\.(.+)Z/", &minio), "RELEASE.2024-01-16T16-07-38Z RELEASE.2023-12-31T00-00-00Z");
+        assert_eq!(
+            newest("v1.*", &["v1.9.2", "v1.10.0", "1.11.0", "v2.0.0", "v1.10.0-rc.1"]),
+            "v1.10.0 v1.9.2"
+        );
+        assert_eq!(
+            newest(
+                "bookworm-*-slim",
+                &["bookworm-20240904-slim", "bookworm-20250101-slim", "bookworm-slim"]
+            ),
+            "bookworm-20250101-slim bookworm-20240904-slim"
+        );
+        let minio = [
+            "RELEASE.2024-01-16T16-07-38Z",
+            "RELEASE.2023-12-31T00-00-00Z",
+            "latest",
+            "RELEASE.2024-01-16T16-07-38Z.fips",
+        ];
+        assert_eq!(
+            newest("/RELEASE\\.(.+)Z/", &minio),
+            "RELEASE.2024-01-16T16-07-38Z RELEASE.2023-12-31T00-00-00Z"
+        );
         // The one that stays where it is comes before the one that moves on.
         assert_eq!(newest("3.*", &["3.13", "3.13.0", "3.12.9"]), "3.13.0 3.13 3.12.9");
     }
@@ -383,18 +449,58 @@ mod tests {
     fn a_rule_that_cannot_be_is_refused() {
         let why = |rule: &str| format!("{rule:12} {}", Tags::parse(rule).unwrap_err());
         let rules = [
-            "", "a b", "16.*.*", "2024*", "*5", ">=x", "<>1", ">", ">=17 <16", "^1 16.* 17.*", "/(/", "/16/", "-x", "a/b", "16.x.*",
+            "",
+            "a b",
+            "16.*.*",
+            "2024*",
+            "*5",
+            ">=x",
+            "<>1",
+            ">",
+            ">=17 <16",
+            "^1 16.* 17.*",
+            "/(/",
+            "/16/",
+            "-x",
+            "a/b",
+            "16.x.*",
         ];
-        insta::assert_snapshot!(rules.map(why).join("\n"), @"");
+        insta::assert_snapshot!(rules.map(why).join("\n"), @"
+                     it names no tag
+        a b          `a` is no version: numbers with dots between them, as in `>=16.2`
+        16.*.*       `16.*.*` has more than one `*`
+        2024*        `2024*` cuts a number: `*` stands for whole numbers, as in `16.*`
+        *5           `*5` cuts a number: `*` stands for whole numbers, as in `16.*`
+        >=x          `>=x` is no version: numbers with dots between them, as in `>=16.2`
+        <>1          `<>1` is no version: numbers with dots between them, as in `>=16.2`
+        >            `>` is no version: numbers with dots between them, as in `>=16.2`
+        >=17 <16     no version is in this range
+        ^1 16.* 17.* `16.*` and `17.*` are two shapes of a tag
+        /(/          `(` is no regular expression
+        /16/         the expression has no group, so nothing says which of two tags is newer
+        -x           `-x` cannot be a tag
+        a/b          `a/b` cannot be a tag
+        16.x.*       `16.x.*` cuts a number: `*` stands for whole numbers, as in `16.*`
+        ");
     }
 
     #[test]
     fn lower_is_told_by_the_first_version_in_each_tag() {
-        for (tag, than) in [("15.8", "16.4-alpine"), ("v1.9", "v1.10"), ("16.3-bookworm", "16.4"), ("15", "16.4")] {
+        for (tag, than) in [
+            ("15.8", "16.4-alpine"),
+            ("v1.9", "v1.10"),
+            ("16.3-bookworm", "16.4"),
+            ("15", "16.4"),
+        ] {
             assert!(is_lower(tag, than), "{tag} {than}");
             assert!(!is_lower(than, tag), "{than} {tag}");
         }
-        for (tag, than) in [("latest", "16.4"), ("16.4", "latest"), ("16", "16.4"), ("16.4-alpine", "16.4")] {
+        for (tag, than) in [
+            ("latest", "16.4"),
+            ("16.4", "latest"),
+            ("16", "16.4"),
+            ("16.4-alpine", "16.4"),
+        ] {
             assert!(!is_lower(tag, than), "{tag} {than}");
         }
     }

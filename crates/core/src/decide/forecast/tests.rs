@@ -105,6 +105,7 @@ fn waiting(window_ignored: bool) -> RolloutState {
         target: Box::new(target(Some((time(3, 0, 0, 0), time(5, 0, 0, 0))))),
         timezone: "UTC".to_owned(),
         release: Box::new(Release {
+            upstream: None,
             run: RunId(ulid::Ulid(7)),
             images: Images::one(image.parse().unwrap(), image.parse().unwrap()),
             commit: Some("c".repeat(40)),

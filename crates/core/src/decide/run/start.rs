@@ -68,7 +68,7 @@ mod tests {
             settings: TargetSettings {
                 name: "front".parse().unwrap(),
                 channel: None,
-                host: app.build().host.clone(),
+                host: app.host().clone(),
                 window: None,
                 ready: app.ready.clone(),
                 bake: SignedDuration::ZERO,

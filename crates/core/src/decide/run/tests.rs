@@ -1,275 +1,21 @@
 //! The line resolve → publish against made-up outcomes: every ending, every journal prefix resumed.
 
+mod followed;
 mod own;
 mod retests;
+mod trial;
 
 use super::*;
 use crate::decide::recover::{self, Recovery};
 use crate::fleet::corpus;
 use jiff::SignedDuration;
 use lowtide_model::failure::SkipReason;
-use lowtide_model::freshness::RebuildAssessment;
-use lowtide_model::image::Platform;
-use lowtide_model::inventory::{Change, InventorySummary};
-use lowtide_model::policy::{
-    BuildPolicy, Channel, ContainerLimits, GitRef, ImageOrigin, PublishPolicy, Ready, ReadyCheck, Schedule, Source,
-    TestNetwork, TestPolicy, TestSetup,
-};
-use lowtide_model::release::Images;
-use lowtide_model::stages::resolve::Commit;
+use lowtide_model::policy::ReadyCheck;
+use lowtide_model::stages::resolve::{Resolve, ResolvedOrigin};
+use lowtide_model::stages::test::Production;
 use std::collections::{BTreeMap, BTreeSet};
-
-const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const B: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_790_000_000 + second).unwrap()
-}
-
-fn build_policy() -> BuildPolicy {
-    BuildPolicy {
-        host: "local".parse().unwrap(),
-        args: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        ssh: BTreeMap::new(),
-        target: None,
-        labels: BTreeMap::new(),
-        label_schema: false,
-        pull: true,
-        timeout: SignedDuration::from_secs(60),
-        limits: Default::default(),
-        max_log: 1 << 20,
-        upgrade: false,
-        max_age: None,
-        ignore_paths: vec![],
-    }
-}
-
-pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
-    let ready = Ready {
-        check: ReadyCheck::Healthcheck,
-        timeout: SignedDuration::from_secs(60),
-    };
-    App {
-        name: "web".parse().unwrap(),
-        mode,
-        timezone: "UTC".to_owned(),
-        maintainers: Vec::new(),
-        origin: ImageOrigin::Built {
-            source: Source {
-                repo: "https://git.example.org/web.git".to_owned(),
-                git_ref: GitRef::Branch("main".to_owned()),
-                context: String::new(),
-                dockerfile: "Dockerfile".to_owned(),
-                submodules: false,
-                username: None,
-                token: None,
-                ssh_key: None,
-                timeout: SignedDuration::from_secs(60),
-                max_size: 1 << 30,
-            },
-            build: build_policy(),
-        },
-        env: BTreeMap::new(),
-        tests: Vec::from_iter(tested.then(|| TestPolicy {
-            how: TestSetup::Sidecars(BTreeMap::new()),
-            env: BTreeMap::new(),
-            matrix: BTreeMap::new(),
-            network: TestNetwork::Egress,
-            ready: ready.clone(),
-            steps: Vec::new(),
-            tester: None,
-            junit: None,
-            artefacts: Vec::new(),
-            limits: ContainerLimits {
-                memory: 1 << 30,
-                cpus: 1.0,
-                pids: 100,
-                output: 1 << 20,
-                disk: 1 << 30,
-            },
-            timeout: SignedDuration::from_secs(60),
-        })),
-        ready,
-        publish: published.then(|| PublishPolicy {
-            image: "registry.example.org/web".parse().unwrap(),
-            tag: "{date}.{run}-{commit}".to_owned(),
-            channels: vec![Channel {
-                name: "stable".parse().unwrap(),
-                image: "registry.example.org/web".parse().unwrap(),
-                pull: None,
-                tag: "stable".to_owned(),
-            }],
-        }),
-        schedule: Schedule::Never,
-        rollout: Vec::new(),
-        github_repo: None,
-        halt: lowtide_model::halt::HaltPolicy::default(),
-        repository_file: None,
-    }
-}
-
-/// A run against a simulated world with scripted outcomes.
-struct Trial {
-    events: Vec<Recorded<RunEvent>>,
-    /// Content that the build produces.
-    content: &'static str,
-    fails: Option<(Stage, FailureKind, u32)>,
-    has_command: bool,
-    /// Images beside the last release that are others now.
-    moved: Vec<String>,
-    now: i64,
-    stages: Vec<String>,
-}
-
-impl Trial {
-    fn new(app: App) -> Self {
-        let mut trial = Self {
-            events: Vec::new(),
-            content: B,
-            fails: None,
-            has_command: true,
-            moved: Vec::new(),
-            now: 0,
-            stages: Vec::new(),
-        };
-        trial.push(RunEvent::Opened {
-            app: Box::new(app),
-            trigger: Trigger::Manual {
-                by: "me".to_owned(),
-                rebuild: false,
-            },
-            revision: "r1".to_owned(),
-            last: None,
-            quarantine: Vec::new(),
-            judged: None,
-        });
-        trial
-    }
-
-    fn push(&mut self, event: RunEvent) {
-        let seq = self.events.len() as u64 + 1;
-        self.events.push(Recorded {
-            seq,
-            at: at(self.now),
-            event,
-        });
-    }
-
-    fn state(&self) -> RunState {
-        fold(RunId(ulid::Ulid(1)), &self.events).unwrap()
-    }
-
-    fn outcome(&self, effect: &Effect, attempt: u32) -> Outcome {
-        if let Some((stage, kind, until)) = self.fails
-            && stage == effect.stage()
-            && attempt <= until
-        {
-            return Outcome::Failed(Failure::new(kind, "as told"));
-        }
-        match effect {
-            Effect::Resolve(_) => Outcome::Resolved(Resolved {
-                own: None,
-                commit: Commit {
-                    id: "c".repeat(40),
-                    subject: "s".to_owned(),
-                    author: "a".to_owned(),
-                    time: at(0),
-                },
-                frontend: None,
-                bases: Vec::new(),
-                platform: Platform {
-                    os: "linux".to_owned(),
-                    architecture: "amd64".to_owned(),
-                    variant: None,
-                },
-                assessment: Box::new(RebuildAssessment {
-                    moved_sidecars: self.moved.clone(),
-                    ..RebuildAssessment::default()
-                }),
-            }),
-            Effect::Build(_) => Outcome::Built(Built {
-                image: B.parse().unwrap(),
-                size: 1,
-            }),
-            Effect::Inspect(_) => Outcome::Inspected(Inspected {
-                inventory: InventorySummary {
-                    content: self.content.parse().unwrap(),
-                    os: None,
-                    packages: 1,
-                    files: 1,
-                },
-                change: Some(Change::default()),
-                has_command: self.has_command,
-                left: Box::default(),
-            }),
-            Effect::Bootstrap(_) => Outcome::Bootstrapped(Bootstrapped {
-                container: "c".to_owned(),
-                services: BTreeMap::new(),
-                sidecars: BTreeMap::from([("mariadb:11".to_owned(), "sha256:new".to_owned())]),
-                tester: None,
-                leftovers: Vec::new(),
-                took_ms: 1,
-            }),
-            Effect::Test(_) => Outcome::Tested(Tested {
-                steps: Vec::new(),
-                report: None,
-                production_ready_ms: Some(1),
-            }),
-            Effect::Publish(effect) => Outcome::Published(Published {
-                digest: effect.to.as_ref().map(|_| A.parse().unwrap()),
-            }),
-        }
-    }
-
-    fn finish(&mut self) -> Conclusion {
-        for _ in 0..200 {
-            match next(&self.state(), at(self.now)) {
-                Next::Perform { attempt, effect } => {
-                    self.stages.push(format!("{} {attempt}", effect.stage()));
-                    self.push(RunEvent::EffectStarted {
-                        attempt,
-                        effect: effect.clone(),
-                    });
-                    let outcome = self.outcome(&effect, attempt);
-                    self.push(RunEvent::EffectEnded { outcome });
-                }
-                Next::WaitUntil { at: until, .. } => self.now = until.as_second() - at(0).as_second() + 1,
-                Next::Finish(conclusion) => {
-                    self.push(RunEvent::Concluded {
-                        conclusion: conclusion.clone(),
-                    });
-                    return conclusion;
-                }
-                Next::Over => panic!("asked again after the end"),
-            }
-        }
-        panic!("the run does not end: {:?}", self.stages);
-    }
-}
-
-fn opened_with(trial: &mut Trial, content: Option<&str>, quarantined: Option<&str>) {
-    let RunEvent::Opened {
-        last, quarantine, app, ..
-    } = &mut trial.events[0].event
-    else {
-        panic!("not opened")
-    };
-    *last = content.map(|content| {
-        Box::new(Release {
-            run: RunId(ulid::Ulid(0)),
-            images: Images::one(A.parse().unwrap(), content.parse().unwrap()),
-            commit: Some("d".repeat(40)),
-            tag: "t".to_owned(),
-            digest: app.publish.is_some().then(|| A.parse().unwrap()),
-            reference: Reference::tagged(&labels::local_repository(app), "t"),
-            change: None,
-            sidecars: BTreeMap::new(),
-            at: at(-100),
-        })
-    });
-    *quarantine = quarantined.iter().map(|content| content.parse().unwrap()).collect();
-}
+pub(super) use trial::app;
+use trial::{A, B, Trial, at, opened_with};
 
 #[test]
 fn a_release_goes_through_every_stage_once() {
@@ -386,10 +132,15 @@ fn a_cancelled_run_ends_as_cancelled() {
 
 #[test]
 fn every_journal_prefix_ends_as_the_whole() {
-    let mut whole = Trial::new(app(Mode::Active, true, true));
+    prefixes_end_as_the_whole(|| Trial::new(app(Mode::Active, true, true)));
+    prefixes_end_as_the_whole(|| followed::newer(true));
+}
+
+fn prefixes_end_as_the_whole(new: impl Fn() -> Trial) {
+    let mut whole = new();
     let expected = whole.finish();
     for cut in 1..whole.events.len() {
-        let mut trial = Trial::new(app(Mode::Active, true, true));
+        let mut trial = new();
         trial.events = whole.events[..cut].to_vec();
         if let Progress::Started { effect, .. } = trial.state().effect {
             let Recovery::Repeat { back_to } = recover::run_effect(&effect);
@@ -447,7 +198,7 @@ fn rounds(trial: &Trial) -> Vec<String> {
             let (container, start) = (container.unwrap_or_default(), start.unwrap_or_default());
             Some(format!("test of {}{container}{start}", test.round))
         }
-        Effect::Resolve(_) | Effect::Build(_) | Effect::Inspect(_) | Effect::Publish(_) => None,
+        Effect::Resolve(_) | Effect::Build(_) | Effect::Pull(_) | Effect::Inspect(_) | Effect::Publish(_) => None,
     };
     started.filter_map(round).collect()
 }
@@ -566,6 +317,7 @@ fn what_released_versions_wrote_is_read() {
     opened_with(&mut same, Some(B), None);
     add("unchanged", same);
     add("retested", retests::moved(app(Mode::Active, true, true)));
+    add("followed", followed::newer(true));
     let mut broken = Trial::new(app(Mode::Active, true, true));
     broken.fails = Some((Stage::Test, FailureKind::TestFailed, 100));
     add("failed", broken);

@@ -73,6 +73,7 @@ fn failed() -> Conclusion {
 
 fn release() -> Release {
     Release {
+        upstream: None,
         run: run_id(),
         images: Images::one(
             format!("sha256:{}", "a".repeat(64)).parse().unwrap(),

@@ -42,14 +42,15 @@ fn every_kind_has_advice_and_a_sentence() {
         );
     }
     assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"While installing the test tools in the new image: the testing tools could not be fetched.");
-    assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @r#"
+    assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @"
     While resolving the inputs of the build: the engine does not answer.
     During the build: the engine does not answer.
+    While pulling the new image: the engine does not answer.
     While inspecting the new image: the engine does not answer.
     While installing the test tools in the new image: the engine does not answer.
     In the tests inside the new image: the engine does not answer.
     While publishing the tested image: the engine does not answer.
-    "#);
+    ");
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn policy(order: Order) -> ServicesPolicy {
 
 fn release() -> Release {
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid(7)),
         images: Images::one(
             ImageId::from_str(DIGEST).unwrap(),

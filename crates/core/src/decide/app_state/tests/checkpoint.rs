@@ -14,7 +14,7 @@ use proptest::prelude::*;
 /// What one draw makes of an event: which kind, of which release, of which target or channel.
 type Draw = (u8, u8, u8);
 
-const KINDS: u8 = 27;
+const KINDS: u8 = 28;
 
 fn kind(event: &AppEvent) -> u8 {
     match event {
@@ -45,6 +45,7 @@ fn kind(event: &AppEvent) -> u8 {
         AppEvent::TagsExpired { .. } => 24,
         AppEvent::TagsRemoved { .. } => 25,
         AppEvent::RegistryDrifted { .. } => 26,
+        AppEvent::ImagesSeen { .. } => 27,
         // The checkpoint is what is tested: it is inserted among the others.
         AppEvent::Checkpoint { .. } => KINDS,
     }
@@ -211,6 +212,9 @@ fn held((drawn, n, place): Draw) -> AppEvent {
             reference: format!("registry.example.org/web:{place}").parse().unwrap(),
             release: release.run,
             drift: (n % 3 > 0).then_some(RegistryDrift::Untagged),
+        },
+        27 => AppEvent::ImagesSeen {
+            images: vec![(format!("16.{place}"), format!("sha256:{n:064x}").parse().unwrap())],
         },
         _ => AppEvent::Drifted {
             target: ["s1", "s2", "p1"][usize::from(place) % 3].parse().unwrap(),

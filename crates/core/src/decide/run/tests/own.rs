@@ -9,7 +9,7 @@ fn the_file_of_the_commit_counts_from_then_on() {
     let mut trial = Trial::new(app.clone());
     trial.finish();
     let mut own = OwnSettings {
-        build: app.build().clone(),
+        build: app.build().unwrap().clone(),
         env: app.env.clone(),
         tests: vec![app.tests[0].clone(), app.tests[0].clone()],
         ready: app.ready.clone(),
@@ -26,12 +26,14 @@ fn the_file_of_the_commit_counts_from_then_on() {
         outcome: Outcome::Resolved(resolved),
     } = &mut trial.events[resolved].event
     {
-        resolved.own = Some(Box::new(own.clone()));
+        if let ResolvedOrigin::Repository(repository) = &mut resolved.origin {
+            repository.own = Some(Box::new(own.clone()));
+        }
     }
     let id = RunId(ulid::Ulid(1));
     let before = fold(id, &trial.events[..resolved]).unwrap();
     assert_eq!(before.app, app);
     let after = fold(id, &trial.events[..=resolved]).unwrap();
     assert_eq!(after.app, app.with(own));
-    assert_eq!(after.app.build().target.as_deref(), Some("runtime"));
+    assert_eq!(after.app.build().unwrap().target.as_deref(), Some("runtime"));
 }

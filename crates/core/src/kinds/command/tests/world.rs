@@ -13,6 +13,7 @@ pub(super) fn at(second: i64) -> Timestamp {
 pub(super) fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid(n)),
         images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
         commit: Some("c".repeat(40)),

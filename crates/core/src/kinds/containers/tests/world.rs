@@ -123,6 +123,7 @@ pub(crate) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
         }),
         timezone: "UTC".to_owned(),
         release: Box::new(Release {
+            upstream: None,
             run: RunId(ulid::Ulid(7)),
             images: Images::one(NEW_IMAGE.parse().unwrap(), NEW_IMAGE.parse().unwrap()),
             commit: Some("c".repeat(40)),

@@ -13,6 +13,7 @@ pub(super) fn at(second: i64) -> Timestamp {
 
 pub(super) fn release() -> Release {
     Release {
+        upstream: None,
         run: RunId(ulid::Ulid(7)),
         images: Images::one(
             ImageId::from_str(NEW_DIGEST).unwrap(),
