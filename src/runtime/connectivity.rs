@@ -9,10 +9,13 @@ use crate::clients::registry::connect::{Login, Registry, Timeouts};
 use crate::clients::registry::error::RegistryError;
 use crate::clients::secrets;
 use lowtide_core::config::validate;
+use lowtide_core::decide::follow::TAGS;
 use lowtide_core::fleet::app::{App, Fleet};
+use lowtide_core::fleet::tags::Tags;
 use lowtide_core::kinds::list::TargetPolicy;
-use lowtide_model::image::Repository;
-use lowtide_model::policy::{Host, PublishPolicy};
+use lowtide_model::image::{Reference, Repository};
+use lowtide_model::name::AppName;
+use lowtide_model::policy::{FollowPolicy, Host, ImageOrigin, PublishPolicy};
 use lowtide_model::secret::SecretRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +23,7 @@ use std::path::PathBuf;
 /// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
-    /// `engine build`, `registry ghcr.io`, `git web`, `mail`, `target web/front`, `github example/web`.
+    /// `engine build`, `registry ghcr.io`, `image db`, `git web`, `mail`, `target web/front`, `github example/web`.
     pub what: String,
     /// A few words, or why not.
     pub result: Result<String, String>,
@@ -41,7 +44,7 @@ pub fn unreadable_secrets(fleet: &Fleet) -> Vec<(SecretRef, String)> {
     unreadable
 }
 
-/// Checks engines, registries, git remotes, targets of rollouts and the channels of `notify`, in this
+/// Checks engines, registries, followed images, git remotes, targets of rollouts and the channels of `notify`, in this
 /// order; `each` gets every result at once. `mail`: an address that gets a test mail.
 pub async fn everything(
     fleet: &Fleet,
@@ -65,6 +68,9 @@ pub async fn everything(
             for (name, (entered_for, user)) in registries(fleet, &credentials()) {
                 let login = registry.check_login(&entered_for).await;
                 add(format!("registry {name}"), entered(login, user));
+            }
+            for (name, policy) in followed(fleet) {
+                add(format!("image {name}"), newest(&registry, policy).await);
             }
         }
         Err(error) => add("registries".to_owned(), Err(chain(&error))),
@@ -142,6 +148,32 @@ async fn target(fleet: &Fleet, app: &App, target: &TargetPolicy) -> Result<Strin
 
 /// Those with a credential of their own, those that hosts pull releases from, and those that releases go to; each with
 /// the name its credential is looked up by.
+fn followed(fleet: &Fleet) -> impl Iterator<Item = (&AppName, &FollowPolicy)> {
+    fleet.apps.values().filter_map(|app| match &app.origin {
+        ImageOrigin::Followed(policy) => Some((&app.name, policy)),
+        ImageOrigin::Built { .. } => None,
+    })
+}
+
+/// The newest tag of a followed image. Whether it has our platform, its run finds out.
+async fn newest(registry: &Registry, policy: &FollowPolicy) -> Result<String, String> {
+    let rule = said(Tags::parse(&policy.tags))?;
+    if let Some(only) = rule.only() {
+        let there = said(registry.digest(&Reference::tagged(&policy.image, only)).await)?;
+        let there = there.ok_or_else(|| format!("{} has no tag {only}", policy.image))?;
+        return Ok(format!("{only} is {}", there.short()));
+    }
+    let all = said(registry.tags(&policy.image, TAGS).await)?;
+    let found = rule.newest(all.iter().map(String::as_str));
+    let newest = found.first();
+    let newest = newest.ok_or_else(|| format!("{} has no tag that `{}` matches", policy.image, policy.tags))?;
+    Ok(format!(
+        "{newest} is the newest of {} that `{}` matches",
+        found.len(),
+        policy.tags
+    ))
+}
+
 fn registries(fleet: &Fleet, credentials: &Credentials) -> BTreeMap<String, (String, RegistryUser)> {
     let publishing = || fleet.apps.values().filter_map(|app| app.publish.as_ref());
     let named = |user: RegistryUser| {

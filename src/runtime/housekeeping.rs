@@ -4,6 +4,7 @@ use super::bot::Bot;
 use super::kinds::adopted;
 use super::past;
 use super::perform::stack::images;
+use super::pulled_images;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -13,7 +14,7 @@ use crate::store::overview::Known;
 use jiff::SignedDuration;
 use lowtide_core::decide::app_state::AppState;
 use lowtide_core::decide::labels;
-use lowtide_core::decide::retention::{self, LocalImage, RunDirectory};
+use lowtide_core::decide::retention::{self, LocalImage, PulledImage, RunDirectory};
 use lowtide_model::image::ImageId;
 use lowtide_model::name::{AppName, HostName, RunId};
 use std::collections::BTreeSet;
@@ -69,7 +70,8 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
         stacks.extend(built.into_iter().filter_map(of_run));
     }
     let journal = past::forget(&bot.store, &retention, &app_states(bot), now).await?;
-    let images = listed.iter().flat_map(|(_, _, (images, _))| images);
+    let busy = pulled_images::busy(bot).await?;
+    let images = listed.iter().flat_map(|(_, _, (images, _, _))| images);
     let found = images.map(|(image, _)| image.run);
     let found = found.chain(directories.iter().map(|directory| directory.run));
     let found = found.chain(stacks.iter().map(|(_, run, _)| *run));
@@ -99,7 +101,8 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
         );
     }
     sweep_snapshots(bot, journal.evidence).await?;
-    for (host, engine, (images, in_use)) in listed {
+    for (host, engine, (images, in_use, pulled)) in listed {
+        pulled_images::trim(bot, (&host, engine), &pulled, &in_use, &busy).await;
         trim(bot, &host, engine, &images, in_use, &ended).await;
         if let Err(error) = let_adopted_go(bot, engine).await {
             warn!(%host, %error, "what was cached of other images cannot be listed");
@@ -200,9 +203,9 @@ async fn let_adopted_go(bot: &Bot, engine: &Engine) -> Result<(), EngineError> {
     Ok(())
 }
 
-type Images = (Vec<(LocalImage, Vec<String>)>, BTreeSet<ImageId>);
+type Images = (Vec<(LocalImage, Vec<String>)>, BTreeSet<ImageId>, Vec<PulledImage>);
 
-/// Images with our labels and their tags; and the images of every container, running or not.
+/// Images with our labels and their tags; the images of every container, running or not; and images of others that were pulled to be tested.
 async fn images_of(engine: &Engine) -> Result<Images, EngineError> {
     let images = engine.list_images(labels::APP).await?;
     let ours = images.into_iter().filter_map(|image| {
@@ -222,7 +225,7 @@ async fn images_of(engine: &Engine) -> Result<Images, EngineError> {
         .flatten()
         .filter_map(|container| container["ImageID"].as_str()?.parse().ok())
         .collect();
-    Ok((ours, in_use))
+    Ok((ours, in_use, pulled_images::pulled(engine).await?))
 }
 
 /// The directories of runs, by their names; anything else in there is not ours to count.

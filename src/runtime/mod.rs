@@ -28,6 +28,7 @@ pub mod past;
 pub mod perform;
 pub mod planning;
 pub mod progress;
+mod pulled_images;
 pub mod registry_tags;
 pub mod registry_watch;
 pub mod repository;

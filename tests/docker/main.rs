@@ -5,6 +5,7 @@
 
 mod build;
 mod engine;
+mod followed;
 mod freshness;
 mod image;
 mod inventory;

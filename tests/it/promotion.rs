@@ -118,13 +118,9 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
         sidecars: std::collections::BTreeMap::new(),
         at: clock::now(),
     };
-    let released = AppEvent::Released {
-        release: Box::new(release),
-    };
-    store
-        .commit(Batch::new().app(&app(), &released), clock::now())
-        .await
-        .unwrap();
+    let release = Box::new(release);
+    let batch = Batch::new().app(&app(), &AppEvent::Released { release });
+    store.commit(batch, clock::now()).await.unwrap();
     let sealed = Sealed::open(&dir.path().join("state")).unwrap();
     let image = images.repository.to_string();
     let first = in_force(dir.path(), "1", &image, &away);

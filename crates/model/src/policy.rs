@@ -167,6 +167,10 @@ pub struct OwnSettings {
 /// Where an app's image comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per app, and nearly all are built"
+)]
 pub enum ImageOrigin {
     /// It is built from a repository.
     Built { source: Source, build: BuildPolicy },

@@ -4,8 +4,8 @@ use super::assess;
 use super::run::StageContext;
 use crate::clients::clock;
 use crate::clients::registry::error::RegistryError;
-use lowtide_core::decide::follow::LISTED;
-use lowtide_core::decide::follow::tags::Tags;
+use lowtide_core::decide::follow::{LISTED, TAGS};
+use lowtide_core::fleet::tags::Tags;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::{Platform, Reference};
 use lowtide_model::policy::FollowPolicy;
@@ -14,8 +14,6 @@ use lowtide_model::stages::resolve::{BasePin, Resolved, ResolvedOrigin};
 
 /// Tags that may lack an image of our platform before the search is given up.
 const TRIED: usize = 4 * LISTED;
-/// Names of tags that a registry is read for; no image that is built often for years has more.
-const NAMES: usize = 100_000;
 
 /// # Errors
 /// `FollowedMissing`, or as the engine and the registry fail.
@@ -43,7 +41,7 @@ async fn names(context: &StageContext<'_>, policy: &FollowPolicy, rule: &Tags) -
     if let Some(only) = rule.only() {
         return Ok(vec![only.to_owned()]);
     }
-    let all = context.fleet.registry.tags(&policy.image, NAMES).await;
+    let all = context.fleet.registry.tags(&policy.image, TAGS).await;
     let all = all.map_err(|error| gone(policy, error))?;
     let matched = rule.newest(all.iter().map(String::as_str));
     let matched: Vec<String> = matched.into_iter().map(ToOwned::to_owned).collect();

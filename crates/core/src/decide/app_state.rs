@@ -5,7 +5,7 @@ use crate::fleet::app::App;
 use crate::fleet::app_state::{AppEvent, UnfixableUpdates};
 use jiff::Timestamp;
 use lowtide_model::failure::{FailureKind, HaltReason};
-use lowtide_model::freshness::{Because, Judged};
+use lowtide_model::freshness::{Because, Inputs, Judged};
 use lowtide_model::halt::{OpenIncident, OperatorRollback};
 use lowtide_model::image::ManifestDigest;
 use lowtide_model::journal::Recorded;
@@ -110,14 +110,7 @@ impl AppState {
             AppEvent::Retested { release, sidecars } => self.retested(*release, sidecars),
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
             AppEvent::ImagesSeen { images } => self.see(images, at),
-            AppEvent::Judged { inputs, because } => {
-                self.last_release = None;
-                self.judged = Some(Judged {
-                    inputs: (**inputs).clone(),
-                    at,
-                    because: because.clone(),
-                });
-            }
+            AppEvent::Judged { inputs, because } => self.judge(inputs, because, at),
             AppEvent::UnfixableUpdates { unfixable } => self.set_unfixable(unfixable, at),
             AppEvent::RunFailed { run, cause } => self.fail(*run, cause, at),
             AppEvent::RunRecovered { .. } => self.failing = None,
@@ -181,6 +174,15 @@ impl AppState {
     fn begun(mut self, at: Timestamp) -> Self {
         self.forget_the_future(at);
         self
+    }
+
+    fn judge(&mut self, inputs: &Inputs, because: &[Because], at: Timestamp) {
+        self.last_release = None;
+        self.judged = Some(Judged {
+            inputs: inputs.clone(),
+            at,
+            because: because.to_vec(),
+        });
     }
 
     fn see(&mut self, images: &[(String, ManifestDigest)], at: Timestamp) {

@@ -13,10 +13,12 @@ use lowtide_model::stages::pull::{ListedImage, Pull, SeenImage};
 use std::cmp::Ordering;
 use tags::{Key, Tags};
 
-pub mod tags;
+pub use crate::fleet::tags;
 
 /// Tags whose images are looked at each night: one registry request each, and a newer one makes the older ones needless.
 pub const LISTED: usize = 5;
+/// Names of tags that are read of a registry. No image that was built often for years has more.
+pub const TAGS: usize = 100_000;
 /// Images remembered per app with the time they were first seen.
 pub const SEEN: usize = 50;
 

@@ -82,13 +82,16 @@ fn unknown() -> Unknown {
     }
 }
 
-#[test]
-fn each_input_that_moves_is_a_reason_and_none_is_none() {
-    let judged = |assessment: RebuildAssessment| Judged {
+fn judged(assessment: RebuildAssessment) -> Judged {
+    Judged {
         inputs: assessment.inputs,
         at: at(0),
         because: vec![],
-    };
+    }
+}
+
+#[test]
+fn each_input_that_moves_is_a_reason_and_none_is_none() {
     let (calm, fruitless) = (judged(assessment(vec![])), judged(curl("2")));
     let rows = [
         ("no record", assessment(vec![]), None, 1),

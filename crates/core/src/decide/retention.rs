@@ -34,6 +34,15 @@ pub struct LocalImage {
     pub created: i64,
 }
 
+/// An image of others that was pulled for an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulledImage {
+    pub app: AppName,
+    pub id: ImageId,
+    /// By which the engine has it for lowtide.
+    pub names: Vec<String>,
+}
+
 /// A run's directory of logs and artefacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDirectory {
@@ -120,6 +129,19 @@ pub fn images(
     gone
 }
 
+/// Whether a pulled image can go: no release needs it, no container uses it and no run of its app is open (`busy`). It can be pulled again
+/// by its digest, so none is retained for later.
+#[must_use]
+pub fn is_spare(
+    image: &PulledImage,
+    app_state: &AppState,
+    in_use: &BTreeSet<ImageId>,
+    busy: &BTreeSet<AppName>,
+) -> bool {
+    let is_needed = needed(app_state).iter().any(|release| release.images.has(&image.id));
+    !(is_needed || in_use.contains(&image.id) || busy.contains(&image.app))
+}
+
 /// Run directories to remove: those of forgotten runs, then the oldest until all together are within `bound` bytes. Open
 /// runs retain theirs and count.
 #[must_use]
@@ -197,6 +219,32 @@ mod tests {
             let gone: Vec<_> = gone.iter().map(|n| id(*n)).collect();
             assert_eq!(images(&found, &in_use, &ended, retained), gone, "{name}");
         }
+    }
+
+    #[test]
+    fn a_pulled_image_goes_once_nothing_needs_it() {
+        let pulled = PulledImage {
+            app: "web".parse().unwrap(),
+            id: id(1),
+            names: vec!["lowtide/web:t".to_owned()],
+        };
+        let mut app_state = AppState::default();
+        let none = BTreeSet::new();
+        assert!(is_spare(&pulled, &app_state, &BTreeSet::new(), &none));
+        assert!(
+            !is_spare(&pulled, &app_state, &[id(1)].into(), &none),
+            "a container has it"
+        );
+        let busy = [pulled.app.clone()].into();
+        assert!(!is_spare(&pulled, &app_state, &BTreeSet::new(), &busy), "a run is open");
+        let mut release = crate::decide::app_state::tests::release(1);
+        release.images = lowtide_model::release::Images::one(id(1), id(1).to_string().parse().unwrap());
+        app_state.releases.push(release);
+        app_state.last_release = app_state.releases.first().map(|release| release.run);
+        assert!(
+            !is_spare(&pulled, &app_state, &BTreeSet::new(), &none),
+            "it is the last release"
+        );
     }
 
     #[test]

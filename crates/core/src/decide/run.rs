@@ -74,6 +74,7 @@ pub struct RunState {
 
 /// Where the current effect stands.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one per open run")]
 pub enum Progress {
     Idle,
     Started {

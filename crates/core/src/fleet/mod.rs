@@ -8,3 +8,4 @@ pub mod app_state;
 pub(crate) mod corpus;
 pub mod rollout;
 pub mod run;
+pub mod tags;

@@ -238,6 +238,9 @@ fn rollouts(n: u32) -> String {
     format!("{n} {text}")
 }
 
+const NOISE_NEEDS_CONFIG: &str = "countermeasure.config: what is called noise needs a changed setting (`config: true`), or \
+                                  it will be noise again";
+
 fn missing(app: &AppName, lacking: &Lacking) -> String {
     match lacking {
         Lacking::Reason => "a reason: --reason \"…\"".to_owned(),
@@ -294,8 +297,7 @@ fn missing(app: &AppName, lacking: &Lacking) -> String {
             words::failure(failure)
         ),
         Lacking::NoRepository => {
-            "countermeasure.commit: others build this image, so no commit of it counts; change the \
-                                  app's tests or tags in the configuration and write `config: true`"
+            "countermeasure.commit: others build this image; change its tests or tags and write `config: true`"
                 .to_owned()
         }
         Lacking::ConfigSame => "countermeasure.config: the app's source, build, env, test, ready, publish and rollout \
@@ -306,9 +308,7 @@ fn missing(app: &AppName, lacking: &Lacking) -> String {
                                    a commit instead"
                 .to_owned()
         }
-        Lacking::NoiseNeedsConfig => "countermeasure.config: what is called noise needs a changed setting \
-                                      (`config: true`), or it will be noise again"
-            .to_owned(),
+        Lacking::NoiseNeedsConfig => NOISE_NEEDS_CONFIG.to_owned(),
     }
 }
 

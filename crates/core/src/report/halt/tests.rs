@@ -62,7 +62,7 @@ fn everything_missing_is_reported_at_once() {
       - countermeasure.commit: 3f2a9c1 is older than the halt, so it cannot be its fix
       - countermeasure.commit: 3f2a9c1 changes no test; tests are tests/**, **/*_test.go (`halt.tests`)
       - countermeasure.commit: the repository could not be read. The git remote does not answer: git.example.org does not answer. Try again
-      - countermeasure.commit: others build this image, so no commit of it counts; change the app's tests or tags in the configuration and write `config: true`
+      - countermeasure.commit: others build this image; change its tests or tags and write `config: true`
       - countermeasure.config: the app's source, build, env, test, ready, publish and rollout settings are as they were at the halt; change what let this happen, then resume
       - countermeasure.config: how the app was configured at the halt is not recorded; name a commit instead
       - countermeasure.config: what is called noise needs a changed setting (`config: true`), or it will be noise again

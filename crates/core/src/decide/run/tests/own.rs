@@ -25,10 +25,9 @@ fn the_file_of_the_commit_counts_from_then_on() {
     if let RunEvent::EffectEnded {
         outcome: Outcome::Resolved(resolved),
     } = &mut trial.events[resolved].event
+        && let ResolvedOrigin::Repository(repository) = &mut resolved.origin
     {
-        if let ResolvedOrigin::Repository(repository) = &mut resolved.origin {
-            repository.own = Some(Box::new(own.clone()));
-        }
+        repository.own = Some(Box::new(own.clone()));
     }
     let id = RunId(ulid::Ulid(1));
     let before = fold(id, &trial.events[..resolved]).unwrap();

@@ -60,14 +60,16 @@ pub enum BadTags {
     Stars(String),
     #[error("`{0}` cuts a number: `*` stands for whole numbers, as in `16.*`")]
     CutNumber(String),
-    #[error("`{0}` is no version: numbers with dots between them, as in `>=16.2`")]
+    #[error("`{0}` is not a bound of versions: an operator and numbers with dots between them, as in `>=16.2`")]
     NoVersion(String),
+    #[error("`{0}` is neither a bound of versions, as in `>=16.2`, nor a shape with `*`, as in `16.*`")]
+    NoBound(String),
     #[error("`{0}` and `{1}` are two shapes of a tag")]
     Shapes(String, String),
     #[error("no version is in this range")]
     NoRange,
-    #[error("`{0}` is no regular expression")]
-    NoRegex(String),
+    #[error("`{text}` is not a regular expression: {why}")]
+    NoRegex { text: String, why: String },
     #[error("the expression has no group, so nothing says which of two tags is newer")]
     NoGroup,
 }
@@ -175,7 +177,17 @@ fn exact(tag: &str) -> Result<Rule, BadTags> {
 }
 
 fn regex(inner: &str) -> Result<Rule, BadTags> {
-    let bad = |_| BadTags::NoRegex(inner.to_owned());
+    let bad = |error: regex::Error| {
+        // The last line says what is wrong, those before it show where.
+        let text = error.to_string();
+        let why = text.lines().last().unwrap_or_default();
+        BadTags::NoRegex {
+            text: inner.to_owned(),
+            why: why.trim_start_matches("error: ").to_owned(),
+        }
+    };
+    // On its own first: what is wrong is said of what is written.
+    Regex::new(inner).map_err(bad)?;
     let regex = Regex::new(&format!("^(?:{inner})$")).map_err(bad)?;
     if regex.captures_len() < 2 {
         return Err(BadTags::NoGroup);
@@ -302,7 +314,7 @@ impl Shape {
     /// `v1.*-alpine`: what is before the numbers, the numbers, what is behind the star.
     fn parse(term: &str) -> Result<Self, BadTags> {
         let Some((front, suffix)) = term.split_once('*') else {
-            return Err(BadTags::NoVersion(term.to_owned()));
+            return Err(BadTags::NoBound(term.to_owned()));
         };
         if suffix.contains('*') {
             return Err(BadTags::Stars(term.to_owned()));
@@ -467,16 +479,16 @@ mod tests {
         ];
         insta::assert_snapshot!(rules.map(why).join("\n"), @"
                      it names no tag
-        a b          `a` is no version: numbers with dots between them, as in `>=16.2`
+        a b          `a` is neither a bound of versions, as in `>=16.2`, nor a shape with `*`, as in `16.*`
         16.*.*       `16.*.*` has more than one `*`
         2024*        `2024*` cuts a number: `*` stands for whole numbers, as in `16.*`
         *5           `*5` cuts a number: `*` stands for whole numbers, as in `16.*`
-        >=x          `>=x` is no version: numbers with dots between them, as in `>=16.2`
-        <>1          `<>1` is no version: numbers with dots between them, as in `>=16.2`
-        >            `>` is no version: numbers with dots between them, as in `>=16.2`
+        >=x          `>=x` is not a bound of versions: an operator and numbers with dots between them, as in `>=16.2`
+        <>1          `<>1` is not a bound of versions: an operator and numbers with dots between them, as in `>=16.2`
+        >            `>` is not a bound of versions: an operator and numbers with dots between them, as in `>=16.2`
         >=17 <16     no version is in this range
         ^1 16.* 17.* `16.*` and `17.*` are two shapes of a tag
-        /(/          `(` is no regular expression
+        /(/          `(` is not a regular expression: unclosed group
         /16/         the expression has no group, so nothing says which of two tags is newer
         -x           `-x` cannot be a tag
         a/b          `a/b` cannot be a tag
