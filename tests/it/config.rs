@@ -4,5 +4,6 @@
 
 mod broken;
 mod example;
+mod followed;
 mod merged;
 mod robust;

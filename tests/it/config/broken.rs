@@ -4,6 +4,7 @@ mod commands;
 mod encrypted;
 mod ends;
 mod engines;
+mod followed;
 mod halts;
 mod keys;
 mod machine;
@@ -20,6 +21,7 @@ use commands::COMMANDS;
 use encrypted::ENCRYPTED;
 use ends::ENDS;
 use engines::ENGINES;
+use followed::FOLLOWED;
 use keys::KEYS;
 use lowtide::config::validate;
 use lowtide::yaml::diagnostic::{CODES, terminal};
@@ -152,6 +154,7 @@ fn every_code_occurs_here_and_no_other() {
         TESTS,
         ENDS,
         ENGINES,
+        FOLLOWED,
         REGISTRIES,
         SYNTAX,
         &many,

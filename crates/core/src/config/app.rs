@@ -1,7 +1,7 @@
 //! One app: its own settings over its profile's over the defaults.
 
 use super::merge::Over;
-use super::publish::{BUILT, FOLLOWED};
+use super::publish::Template;
 use super::raw;
 use crate::fleet::app::App;
 use crate::yaml::check::{Check, unknown};
@@ -72,19 +72,19 @@ impl Check<'_> {
             self.note(scope, &Route::keys("maintainers"), maintainers.join(", "));
         }
         let followed = self.followed(scope, raw);
-        let is_followed = raw.source.as_ref().is_some_and(|source| source.image.is_some());
+        let is_followed = self.is_followed(scope, raw);
         let built = (!is_followed).then(|| self.source(scope, &raw.source.clone().unwrap_or_default()));
         let env = self.env(scope, &Route::keys("env"), &raw.env);
-        let publish = self.publish(scope, raw.publish.as_ref(), if is_followed { FOLLOWED } else { BUILT });
+        let publish = self.publish(scope, raw.publish.as_ref(), Template::of(scope, raw, is_followed));
         let repo = built.as_ref().map_or("", |source| source.repo.as_str());
         let github_repo = self.github_repo(scope, file, raw, repo);
         let name = name?;
+        let build = built
+            .is_some()
+            .then(|| self.build(scope, &raw.build.clone().unwrap_or_default()));
         let tests = self.tests(scope, &name, raw.test.as_ref(), raw.ready.as_ref());
-        let origin = match built {
-            Some(source) => ImageOrigin::Built {
-                build: self.build(scope, &raw.build.clone().unwrap_or_default()),
-                source,
-            },
+        let origin = match built.zip(build) {
+            Some((source, build)) => ImageOrigin::Built { source, build },
             None => {
                 self.tests_alone(scope, &tests);
                 ImageOrigin::Followed(followed?)

@@ -100,6 +100,7 @@ impl<T> Chosen for BTreeMap<String, T> {
 
 laid_over! {
     Source { repo, image, tags, min_age, host, branch, tag, commit, context, dockerfile, submodules, username, token, ssh_key, timeout, max_size }
+        @one_of repo, image;
         @one_of branch, tag, commit;
     Build { host, args, secrets, ssh, target, labels, label_schema, pull, timeout, limits, max_log, upgrade, max_age, ignore_paths }
     BuildLimits { memory, cpus }

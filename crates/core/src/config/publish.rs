@@ -14,12 +14,16 @@ use lowtide_model::policy::{Channel, PublishPolicy};
 pub(super) struct Template {
     default: &'static str,
     variables: &'static [(&'static str, &'static str)],
+    /// Variables of the other kind of image.
+    foreign: &'static [&'static str],
+    /// What the tag is of.
+    of: &'static str,
     /// One of them makes the tag another one for each image.
     unique: &'static [&'static str],
     why: &'static str,
 }
 
-pub(super) const BUILT: Template = Template {
+const BUILT: Template = Template {
     default: defaults::TAG,
     variables: &[
         ("date", "20260101"),
@@ -28,11 +32,13 @@ pub(super) const BUILT: Template = Template {
         ("branch", "main"),
         ("app", "app"),
     ],
+    foreign: &["tag", "digest"],
+    of: " of an image that lowtide builds",
     unique: &["{run}"],
     why: "put `{run}` into it: one commit is built on many nights, and a tag is never moved",
 };
 
-pub(super) const FOLLOWED: Template = Template {
+const FOLLOWED: Template = Template {
     default: defaults::FOLLOWED_TAG,
     variables: &[
         ("date", "20260101"),
@@ -41,9 +47,42 @@ pub(super) const FOLLOWED: Template = Template {
         ("digest", "0123456789ab"),
         ("app", "app"),
     ],
+    foreign: &["commit", "branch"],
+    of: " of an image that others build",
     unique: &["{run}", "{digest}"],
     why: "put `{digest}` into it: the tag of others may move, and ours never does",
 };
+
+/// Of a profile or the defaults, which may be for both.
+const EITHER: Template = Template {
+    default: defaults::TAG,
+    variables: &[
+        ("date", "20260101"),
+        ("run", "01234567"),
+        ("commit", "0123456789ab"),
+        ("branch", "main"),
+        ("tag", "16.4-alpine3.20"),
+        ("digest", "0123456789ab"),
+        ("app", "app"),
+    ],
+    foreign: &[],
+    of: "",
+    unique: &["{run}", "{digest}"],
+    why: "put `{run}` into it, or `{digest}` for images that others build: a tag is never moved",
+};
+
+impl Template {
+    pub(super) fn of(scope: &Scope, raw: &raw::App, is_followed: bool) -> Self {
+        let source = raw.source.as_ref();
+        if is_followed {
+            FOLLOWED
+        } else if scope.partial && source.is_none_or(|source| source.repo.is_none()) {
+            EITHER
+        } else {
+            BUILT
+        }
+    }
+}
 
 impl Check<'_> {
     pub(super) fn publish(&mut self, scope: &Scope, raw: Option<&raw::Publish>, of: Template) -> Option<PublishPolicy> {
@@ -80,9 +119,14 @@ impl Check<'_> {
             match of.variables.iter().find(|(known, _)| *known == name) {
                 Some((_, value)) => filled.push_str(value),
                 None => {
-                    let problem =
-                        Problem::new("bad-tag", format!("`{{{}}}` is not a variable of the tag", shown(name)));
-                    let hint = crate::yaml::words::closest(name, names.iter().copied()).map_or_else(
+                    let is_foreign = of.foreign.contains(&name);
+                    let kind = if is_foreign { of.of } else { "" };
+                    let problem = Problem::new(
+                        "bad-tag",
+                        format!("`{{{}}}` is not a variable of the tag{kind}", shown(name)),
+                    );
+                    let close = crate::yaml::words::closest(name, names.iter().copied());
+                    let hint = close.map_or_else(
                         || {
                             let names: Vec<String> = names.iter().map(|name| format!("{{{name}}}")).collect();
                             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -90,7 +134,13 @@ impl Check<'_> {
                         },
                         |close| format!("did you mean `{{{close}}}`?"),
                     );
-                    return self.report(scope, rest, problem.hint(hint));
+                    let is_own = self.locate(&scope.alone(), rest).is_some();
+                    return if is_foreign && !is_own {
+                        let hint = format!("{hint}; an app can have a `publish.tag` of its own");
+                        self.report_with_image(scope, rest, problem.hint(hint))
+                    } else {
+                        self.report(scope, rest, problem.hint(hint))
+                    };
                 }
             }
             tail = next;

@@ -57,7 +57,7 @@ settings! {
         timezone: Option<Text>,
         mode: Option<Mode>,
     }
-    /// One tracked repository, and how to test, publish and roll it out.
+    /// One tracked repository or followed image, and how to test, publish and roll it out.
     App {
         /// IANA zone of the app's times.
         timezone: Option<Text>,
@@ -171,11 +171,11 @@ raw! {
     Source {
         /// https, ssh or file remote, without credentials in it.
         repo: Option<Text>,
-        /// Repository of an image that others build, instead of `repo`: it is followed, tested and rolled out like one of ours.
+        /// Repository of an image that others build, instead of `repo`: its new images are tested and rolled out like one of ours.
         image: Option<Text>,
         /// Which of its tags: `16.*-alpine`, `>=16.2 <17`, `latest` or `/^v(\\d+)-lts$/`, whose groups say which is newer.
         tags: Option<Text>,
-        /// A newer image of others is taken once lowtide has known it for this long; at once, if it brings security fixes.
+        /// A newer image of others is taken once lowtide has known it for this long; at once if it brings security fixes.
         min_age: Option<Text>,
         /// Name of the host that tests an image of others.
         host: Option<Text>,
@@ -331,7 +331,8 @@ raw! {
     Publish {
         /// Repository, without tag.
         image: Option<Text>,
-        /// Template of the immutable tag: `{date}`, `{run}`, `{commit}`, `{branch}`, `{app}`.
+        /// Template of the immutable tag: `{date}`, `{run}`, `{commit}`, `{branch}`, `{app}`; of an image that others build
+        /// `{tag}` and `{digest}` instead of `{commit}` and `{branch}`.
         tag: Option<Text>,
         /// In order; the first is filled by publish, each later one after the targets of the one before are done.
         channels: Option<Vec<Channel>>,

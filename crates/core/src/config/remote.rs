@@ -15,7 +15,16 @@ impl Check<'_> {
         let repo = raw.repo.as_ref().map(|text| text.0.clone()).unwrap_or_default();
         match &raw.repo {
             Some(text) => self.remote(scope, &at("repo"), &text.0),
-            None => self.missing(scope, &at("repo"), "write `source: { repo: https://… }`"),
+            None if raw.tags.is_some() && self.locate(&scope.alone(), &at("tags")).is_some() => self.missing(
+                scope,
+                &at("image"),
+                "write `source: { image: docker.io/library/postgres, tags: \"16.*\" }`",
+            ),
+            None => self.missing(
+                scope,
+                &at("repo"),
+                "write `source: { repo: https://… }`, or `image` and `tags` for an image that others build",
+            ),
         }
         self.note(scope, &at("repo"), repo.clone());
         let path = |check: &mut Self, key: &str, raw: Option<&shared::Text>, default: &str| {

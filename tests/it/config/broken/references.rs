@@ -340,7 +340,7 @@ fn references() {
         ·   ────
      32 │     rollout:
         ╰────
-      help: write `source: { repo: https://… }`
+      help: write `source: { repo: https://… }`, or `image` and `tags` for an image that others build
 
     unknown-channel
 
