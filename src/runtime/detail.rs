@@ -190,7 +190,8 @@ fn outcome_note(outcome: &Outcome) -> String {
                 let bases = words::counted(repository.bases.len(), "base", "bases");
                 format!("{}, {bases}", repository.commit.short())
             }
-            ResolvedOrigin::Images(listed) => listed
+            ResolvedOrigin::Images(images) => images
+                .listed
                 .first()
                 .map_or_else(String::new, |newest| format!("{} is the newest", newest.tag)),
         },

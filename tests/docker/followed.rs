@@ -220,6 +220,16 @@ fn without_a_registry_of_ours_hosts_pull_from_its_authors() {
     let upstream = Upstream::new();
     upstream.configure("");
     upstream.push("1.0", Version::Good);
+    // What runs is newer than all that the rule matches.
+    upstream.push("2.0", Version::Good);
+    upstream.start("2.0");
+    let (code, said) = upstream.run();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("and 2.0 runs; lowtide never goes down by itself"),
+        "{said}"
+    );
+    docker(&["rm", "-f", "-v", &upstream.name]);
     upstream.start("1.0");
     upstream.push("1.1", Version::Good);
     let (code, said) = upstream.run();

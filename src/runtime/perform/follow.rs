@@ -4,13 +4,14 @@ use super::assess;
 use super::run::StageContext;
 use crate::clients::clock;
 use crate::clients::registry::error::RegistryError;
+use crate::runtime::kinds::effects;
 use lowtide_core::decide::follow::{LISTED, TAGS};
 use lowtide_core::fleet::tags::Tags;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::{Platform, Reference};
 use lowtide_model::policy::FollowPolicy;
 use lowtide_model::stages::pull::ListedImage;
-use lowtide_model::stages::resolve::{BasePin, Resolved, ResolvedOrigin};
+use lowtide_model::stages::resolve::{BasePin, Resolved, ResolvedImages, ResolvedOrigin};
 
 /// Tags that may lack an image of our platform before the search is given up.
 const TRIED: usize = 4 * LISTED;
@@ -30,10 +31,37 @@ pub(super) async fn resolve(context: &StageContext<'_>, policy: &FollowPolicy) -
     let listed = images(context, policy, &rule, &names, &platform).await?;
     let assessment = assess::of_others(context, &platform).await?;
     Ok(Resolved {
-        origin: ResolvedOrigin::Images(listed),
+        origin: ResolvedOrigin::Images(ResolvedImages {
+            listed,
+            running: running(context, policy).await,
+        }),
         platform,
         assessment: Box::new(assessment),
     })
+}
+
+/// Before the first release: tags of the image that the targets run, as their engines name them. What cannot be seen is left out.
+async fn running(context: &StageContext<'_>, policy: &FollowPolicy) -> Vec<String> {
+    let last = context.run.last.as_ref().and_then(|last| last.upstream.as_deref());
+    if last.is_some_and(|last| last.image == policy.image) {
+        return Vec::new();
+    }
+    let mut running = Vec::new();
+    for target in &context.run.app.rollout {
+        let Ok(engine) = context.fleet.engine(&target.settings.host) else {
+            continue;
+        };
+        let images = effects::images(engine, &context.run.app, target).await;
+        for image in images.unwrap_or_default() {
+            let Ok(Some(facts)) = engine.inspect_image(image.as_str()).await else {
+                continue;
+            };
+            let names = facts.repo_tags.iter().filter_map(|name| name.parse::<Reference>().ok());
+            let ours = names.filter(|name| name.repository == policy.image);
+            running.extend(ours.filter_map(|name| name.tag));
+        }
+    }
+    running
 }
 
 /// Tags that the rule matches, the newest first.

@@ -192,8 +192,20 @@ impl AppState {
             at,
         });
         self.seen.extend(seen);
-        let surplus = self.seen.len().saturating_sub(follow::SEEN);
-        self.seen.drain(..surplus);
+        let mut surplus = self.seen.len().saturating_sub(follow::SEEN);
+        // Without the entry of what runs, a tag that is moved back would look like a new image.
+        let releases = &self.releases;
+        let runs = |seen: &SeenImage| {
+            let upstream = releases.iter().filter_map(|release| release.upstream.as_deref());
+            upstream
+                .into_iter()
+                .any(|it| it.tag == seen.tag && it.manifest == seen.manifest)
+        };
+        self.seen.retain(|seen| {
+            let goes = surplus > 0 && !runs(seen);
+            surplus -= usize::from(goes);
+            !goes
+        });
     }
 
     fn fail(&mut self, run: RunId, cause: &str, at: Timestamp) {

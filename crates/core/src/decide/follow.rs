@@ -45,6 +45,8 @@ pub struct Past<'a> {
     pub last: Option<&'a Release>,
     pub judged: Option<&'a Judged>,
     pub seen: &'a [SeenImage],
+    /// Tags that the targets run, before the first release.
+    pub running: &'a [String],
     /// What is pending in the last release.
     pub survey: &'a Survey,
 }
@@ -63,7 +65,7 @@ pub fn decide(
     };
     let here = past.last.and_then(|last| last.upstream.as_deref());
     let here = here.filter(|upstream| upstream.image == policy.image);
-    if let Some(failure) = goes_down(policy, &tags, listed, here) {
+    if let Some(failure) = goes_down(policy, &tags, listed, (here, past.running)) {
         return Followed::Refused(failure);
     }
     let newer: Vec<&ListedImage> = listed.iter().filter(|image| is_newer(&tags, image, here)).collect();
@@ -120,17 +122,37 @@ pub fn named(image: &Repository, tag: &str) -> String {
     Reference::tagged(image, tag).to_string()
 }
 
-/// A rule that was changed so that it matches older images only.
-fn goes_down(policy: &FollowPolicy, tags: &Tags, listed: &[ListedImage], here: Option<&Upstream>) -> Option<Failure> {
-    let (here, newest) = (here?, listed.first()?);
-    if tags.key(&here.tag).is_some() || !tags::is_lower(&newest.tag, &here.tag) {
-        return None;
-    }
+/// A rule that matches only images older than the last release, or than what runs before the first one: a database cannot read the files of
+/// a newer version.
+fn goes_down(
+    policy: &FollowPolicy,
+    tags: &Tags,
+    listed: &[ListedImage],
+    (here, running): (Option<&Upstream>, &[String]),
+) -> Option<Failure> {
+    let newest = &listed.first()?.tag;
+    let than = match here {
+        Some(here) => {
+            let lower = tags.key(&here.tag).is_none() && tags::is_lower(newest, &here.tag);
+            lower.then(|| format!("the last release is {}", here.tag))
+        }
+        None => {
+            let higher = running.iter().find(|tag| is_older(tags, newest, tag));
+            higher.map(|tag| format!("{tag} runs"))
+        }
+    }?;
     let detail = format!(
-        "{} is the newest that `{}` matches, and the last release is {}; lowtide never goes down by itself",
-        newest.tag, policy.tags, here.tag
+        "{newest} is the newest that `{}` matches, and {than}; lowtide never goes down by itself",
+        policy.tags
     );
     Some(Failure::new(FailureKind::RuleGoesDown, detail))
+}
+
+fn is_older(tags: &Tags, tag: &str, than: &str) -> bool {
+    match tags.key(tag).zip(tags.key(than)) {
+        Some((one, other)) => tags::order(&one, &other) == Ordering::Less,
+        None => tags::is_lower(tag, than),
+    }
 }
 
 fn is_newer(tags: &Tags, image: &ListedImage, here: Option<&Upstream>) -> bool {

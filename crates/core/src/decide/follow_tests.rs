@@ -116,6 +116,7 @@ struct Case<'a> {
     judged: Option<Judged>,
     seen: Vec<SeenImage>,
     survey: Survey,
+    running: Vec<String>,
     trigger: &'a Trigger,
 }
 
@@ -125,6 +126,7 @@ impl Case<'_> {
             last: self.last.as_ref(),
             judged: self.judged.as_ref(),
             seen: &self.seen,
+            running: &self.running,
             survey: &self.survey,
         };
         told(&decide(&self.policy, &self.listed, past, self.trigger, at(10 * DAY)))
@@ -139,6 +141,7 @@ fn case<'a>(tags: &str, trigger: &'a Trigger, listed: &[(&str, u64)], last: Opti
         judged: None,
         seen: Vec::new(),
         survey: Survey::default(),
+        running: Vec::new(),
         trigger,
     }
 }
@@ -174,6 +177,31 @@ fn the_newest_is_taken_and_an_older_one_never() {
     take latest ([Newer { from: "16.3", to: "latest" }])
     stay: NothingNewer { tag: "16.2" }
     "#);
+}
+
+/// A rule can be wrong from the start.
+#[test]
+fn the_first_release_is_no_older_than_what_runs() {
+    let night = nightly();
+    let told = |running: &[&str]| {
+        let mut case = case("16.*", &night, &[("16.3", 3)], None);
+        case.running = running.iter().map(|tag| (*tag).to_owned()).collect();
+        case.decided()
+    };
+    let rows = [
+        told(&["16.2"]),
+        told(&["16", "latest"]),
+        told(&["16.3-alpine"]),
+        told(&["16.2", "17.0-alpine"]),
+        told(&["16.4"]),
+    ];
+    insta::assert_snapshot!(rows.join("\n"), @"
+    take 16.3 ([First])
+    take 16.3 ([First])
+    take 16.3 ([First])
+    refused: RuleGoesDown: 16.3 is the newest that `16.*` matches, and 17.0-alpine runs; lowtide never goes down by itself
+    refused: RuleGoesDown: 16.3 is the newest that `16.*` matches, and 16.4 runs; lowtide never goes down by itself
+    ");
 }
 
 #[test]

@@ -120,7 +120,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         }
         K::FollowedMissing => "Correct source.tags in the configuration, or source.image.",
         K::RuleGoesDown => {
-            "Correct source.tags in the configuration; `lowtide withdraw` goes back to the release before this one."
+            "Correct source.tags in the configuration; `lowtide revert` goes back to the release before."
         }
         K::RegistryUnreachable => "Nothing to do if the registry comes back: the next run tries again.",
         K::RegistryBusy => {

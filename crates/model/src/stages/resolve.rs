@@ -24,8 +24,16 @@ pub struct Resolved {
 #[serde(rename_all = "snake_case")]
 pub enum ResolvedOrigin {
     Repository(ResolvedRepository),
+    Images(ResolvedImages),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedImages {
     /// Tags of the followed repository that the rule matches, the newest first; only as many as can matter.
-    Images(Vec<ListedImage>),
+    pub listed: Vec<ListedImage>,
+    /// Before the first release: tags of that repository that the targets run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,7 +79,7 @@ impl Resolved {
     pub fn listed(&self) -> &[ListedImage] {
         match &self.origin {
             ResolvedOrigin::Repository(_) => &[],
-            ResolvedOrigin::Images(listed) => listed,
+            ResolvedOrigin::Images(images) => &images.listed,
         }
     }
 }

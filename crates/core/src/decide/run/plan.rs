@@ -145,14 +145,15 @@ fn obtain(state: &RunState, resolved: &Resolved, now: Timestamp) -> Plan {
                 Err(why) => retest(state).unwrap_or(Plan::Finish(Conclusion::Unchanged { why })),
             }
         }
-        (ImageOrigin::Followed(policy), ResolvedOrigin::Images(listed)) => {
+        (ImageOrigin::Followed(policy), ResolvedOrigin::Images(images)) => {
             let past = Past {
                 last: state.comparable(),
                 judged,
                 seen: &state.seen,
+                running: &images.running,
                 survey: &resolved.assessment.survey,
             };
-            match follow::decide(policy, listed, past, &state.trigger, state.opened) {
+            match follow::decide(policy, &images.listed, past, &state.trigger, state.opened) {
                 Followed::Take(taken) => effect(Effect::Pull(plan_pull(state, policy, *taken, now))),
                 Followed::Stay(why) => retest(state).unwrap_or(Plan::Finish(Conclusion::Unchanged { why })),
                 Followed::Refused(failure) => failed(Stage::Resolve, failure),

@@ -13,7 +13,7 @@ use lowtide_model::policy::{
 };
 use lowtide_model::release::Images;
 use lowtide_model::stages::pull::ListedImage;
-use lowtide_model::stages::resolve::{Commit, ResolvedOrigin, ResolvedRepository};
+use lowtide_model::stages::resolve::{Commit, ResolvedImages, ResolvedOrigin, ResolvedRepository};
 use std::collections::BTreeMap;
 
 pub(in super::super) const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -168,7 +168,10 @@ impl Trial {
 
     fn origin(&self) -> ResolvedOrigin {
         if let ImageOrigin::Followed(_) = self.state().app.origin {
-            return ResolvedOrigin::Images(self.listed.clone());
+            return ResolvedOrigin::Images(ResolvedImages {
+                listed: self.listed.clone(),
+                running: Vec::new(),
+            });
         }
         ResolvedOrigin::Repository(ResolvedRepository {
             own: None,
