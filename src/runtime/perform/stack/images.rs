@@ -242,7 +242,11 @@ async fn name_ours(environment: &TestEnvironment<'_>, reference: &Reference, pin
         };
         engine.tag_image(&now.id, &name).await?;
         if let Some(before) = before.filter(|before| before.id != now.id) {
-            remove(engine, &before.id).await;
+            match engine.remove_image(before.id.as_str()).await {
+                // Something else uses it.
+                Ok(()) | Err(EngineError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok::<(), EngineError>(())
     };
