@@ -40,6 +40,24 @@ debian_behind() {
     echo "$tar"
 }
 
+# chromium_base: a browser for tests, from this machine's own package sources; prints the path of its tar. Made once a month.
+chromium_base() {
+    local uri security tar
+    tar=$CACHE/$(suite)-chromium.tar
+    if [ -z "$(find "$tar" -mtime -30 2>/dev/null)" ]; then
+        uri=$(apt_uri "$(suite)")
+        security=$(security_line)
+        [ -n "$uri" ] || die "cannot find the URI of $(suite) in this machine's package sources"
+        say "Browser image: Chromium of $(suite) (mmdebstrap)"
+        mkdir -p "$CACHE"
+        as_root mmdebstrap --quiet --format=tar --variant=minbase --include=chromium,fonts-dejavu-core \
+            --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+            "$(suite)" - "deb $uri $(suite) main" "$security" >"$tar.part" || die "mmdebstrap failed"
+        mv "$tar.part" "$tar"
+    fi
+    echo "$tar"
+}
+
 # busybox_base: a base of one static binary (2 MB); prints the path of its tar.
 busybox_base() {
     local tar=$CACHE/busybox.tar tree name

@@ -43,6 +43,36 @@ async fn a_tester_reaches_the_image_and_its_end_is_the_verdict() {
     attempt.nothing_is_left();
 }
 
+/// A real browser runs the page's script, and its screenshot is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_tests_a_page_and_leaves_a_screenshot() {
+    let page =
+        "<h1>Tide table</h1><p id=a></p><script>document.getElementById(\"a\").textContent=\"low at \"+(3+4)</script>";
+    let image = Image::running(&format!(
+        "mkdir -p /www; echo '{page}' > /www/index.html; exec httpd -f -p 8080 -h /www"
+    ));
+    let browser = "chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --window-size=640,400";
+    let script = format!(
+        "mkdir -p /e2e/screenshots; {browser} --screenshot=/e2e/screenshots/page.png http://web:8080/ && \
+         {browser} --dump-dom http://web:8080/ | grep 'low at 7'"
+    );
+    let mut outside = tester(&script);
+    outside.from = TesterFrom::Image("lowtide-test/chromium:1".parse().unwrap());
+    outside.artefacts = vec!["/e2e/screenshots".to_owned()];
+    let mut test = policy(http("/"), Vec::new());
+    test.limits.memory = 1 << 30;
+    test.limits.pids = 512;
+    test.tester = Some(outside);
+    let attempt = Attempt::new(Some(test), up());
+    attempt.both(&image).await.unwrap();
+    let screenshot = attempt.work.path().join("artefacts/tester/e2e/screenshots/page.png");
+    let screenshot = std::fs::read(screenshot).unwrap();
+    // PNG, section 11.2.2: the width and the height of the image are the first of its header.
+    assert_eq!(&screenshot[..8], b"\x89PNG\r\n\x1a\n");
+    assert_eq!(&screenshot[16..24], [0, 0, 2, 128, 0, 0, 1, 144]);
+    attempt.nothing_is_left();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tester_that_fails_says_why() {
     let image = Image::running(SERVER);
