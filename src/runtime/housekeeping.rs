@@ -102,7 +102,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     }
     sweep_snapshots(bot, journal.evidence).await?;
     for (host, engine, (images, in_use, pulled)) in listed {
-        pulled_images::trim(bot, (&host, engine), &pulled, &in_use, &busy).await;
+        pulled_images::tidy(bot, (&host, engine), (&pulled, &in_use), &busy).await;
         trim(bot, &host, engine, &images, in_use, &ended).await;
         if let Err(error) = let_adopted_go(bot, engine).await {
             warn!(%host, %error, "what was cached of other images cannot be listed");

@@ -506,7 +506,8 @@ async fn a_flood_of_output_stays_within_the_logs_cap() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.len() < 65 * 1024, "{}", text.len());
     assert!(text.contains("lines, ") && text.contains("left out"));
-    assert!(text.starts_with("#1 "), "{}", &text[..80]);
+    // Which of its first steps BuildKit names first is a matter of load.
+    assert!(text.starts_with('#'), "{}", &text[..80]);
     assert!(
         text.lines()
             .rev()
