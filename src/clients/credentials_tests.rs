@@ -62,6 +62,7 @@ async fn our_own_configuration_comes_first() {
         username: Some("bot".to_owned()),
         password: Some(SecretRef::File(path.to_owned())),
         plain_http: false,
+        mirror: None,
     };
     let registries = |path: &Path| [("r.example.org".to_owned(), access(path))].into();
     let found = place
@@ -161,6 +162,7 @@ fn own(keys: &[&str], file: &Path) -> BTreeMap<String, RegistryAccess> {
         username: Some(key.to_owned()),
         password: Some(SecretRef::File(file.to_owned())),
         plain_http: false,
+        mirror: None,
     };
     keys.iter().map(|key| ((*key).to_owned(), access(key))).collect()
 }

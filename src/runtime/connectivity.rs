@@ -182,8 +182,10 @@ fn registries(fleet: &Fleet, credentials: &Credentials) -> BTreeMap<String, (Str
             (name.to_owned(), (repository.to_string(), user))
         }
     };
-    let keys = fleet.registries.keys();
-    let keys = keys.map(|key| (key.clone(), (key.clone(), RegistryUser::Lowtide)));
+    let keys = fleet.registries.iter().map(|(key, access)| {
+        let read_at = access.mirror.as_ref().unwrap_or(key);
+        (key.clone(), (read_at.clone(), RegistryUser::Lowtide))
+    });
     let pulled = publishing()
         .flat_map(PublishPolicy::names)
         .map(named(RegistryUser::HostsOnly));

@@ -73,6 +73,7 @@ fn with_password(password: &str) -> (Registry, tempfile::NamedTempFile) {
         username: Some("lowtide".to_owned()),
         password: Some(SecretRef::File(file.path().to_owned())),
         plain_http: false,
+        mirror: None,
     };
     let registries = BTreeMap::from([(guarded(), access)]);
     (

@@ -64,6 +64,9 @@ pub struct RegistryAccess {
     pub password: Option<SecretRef>,
     /// Plain HTTP. Loopback registries need not say it.
     pub plain_http: bool,
+    /// Where lowtide reads in its place: a registry, and the beginning of a path if the mirror has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
 }
 
 /// How package archives are reached.

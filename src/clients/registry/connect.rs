@@ -12,6 +12,7 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::token_cache::{RegistryToken, RegistryTokenType};
 use oci_client::{Client, RegistryOperation};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -134,10 +135,28 @@ impl Registry {
         }
     }
 
-    /// Logs in for reading a repository.
+    /// Logs in for reading a repository, at the mirror of its registry if it has one.
     pub(super) async fn open(&self, repository: &Repository) -> Result<Session<'_>, RegistryError> {
-        let found = self.credential(repository).await?;
-        self.open_with(found, repository, Action::Pull, None).await
+        let at = self.read_at(repository);
+        let found = self.credential(&at).await?;
+        self.open_with(found, &at, Action::Pull, None).await
+    }
+
+    /// Where a repository is read. Registries with a mirror are never written to (the configuration refuses it), so what was written is read
+    /// back where it was written.
+    pub(super) fn read_at<'r>(&self, repository: &'r Repository) -> Cow<'r, Repository> {
+        let access = self.registries.get(&repository.registry);
+        let Some(mirror) = access.and_then(|access| access.mirror.as_deref()) else {
+            return Cow::Borrowed(repository);
+        };
+        let (registry, path) = match mirror.split_once('/') {
+            Some((registry, prefix)) => (registry, format!("{prefix}/{}", repository.path)),
+            None => (mirror, repository.path.clone()),
+        };
+        Cow::Owned(Repository {
+            registry: registry.to_owned(),
+            path,
+        })
     }
 
     pub(super) async fn credential(&self, repository: &Repository) -> Result<Option<Found>, RegistryError> {

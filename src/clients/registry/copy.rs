@@ -39,6 +39,8 @@ impl Registry {
         rule: TagRule,
     ) -> Result<(), RegistryError> {
         let writing = self.credential(to).await?;
+        let at = self.read_at(from);
+        let from = at.as_ref();
         let reading = if from == to {
             writing.clone()
         } else {

@@ -94,7 +94,8 @@ impl Registry {
 
 impl Session<'_> {
     fn list_url(&self, repository: &Repository, page: usize) -> Result<Url, RegistryError> {
-        let first = format!("{}{}/tags/list?n={page}", self.base, repository.path);
+        // The session's path: at a mirror it has the mirror's prefix, which the repository's own does not.
+        let first = format!("{}{}/tags/list?n={page}", self.base, self.path);
         Url::parse(&first).map_err(|e| self.unreadable(&format!("{repository} tags"), e.to_string()))
     }
 

@@ -94,6 +94,7 @@ async fn a_sidecar_image_is_pulled_with_the_password_of_its_registry() {
         username: Some("lowtide".to_owned()),
         password: Some(SecretRef::File(file)),
         plain_http: true,
+        mirror: None,
     };
     attempt.credentials = Credentials::new(BTreeMap::from([(registry, access)]), None);
     attempt.both(&image).await.unwrap();
@@ -130,6 +131,7 @@ async fn a_sidecar_is_what_its_tag_means_now() {
         username: Some("lowtide".to_owned()),
         password: Some(SecretRef::File(file)),
         plain_http: true,
+        mirror: None,
     };
     let registries = BTreeMap::from([(host, access)]);
     attempt.credentials = Credentials::new(registries.clone(), None);

@@ -26,7 +26,7 @@ use keys::KEYS;
 use lowtide::config::validate;
 use lowtide::yaml::diagnostic::{CODES, terminal};
 use references::REFERENCES;
-use registries::REGISTRIES;
+use registries::{MIRRORS, REGISTRIES};
 use routers::ROUTERS;
 use secrets::SECRETS;
 use std::collections::BTreeSet;
@@ -155,6 +155,7 @@ fn every_code_occurs_here_and_no_other() {
         ENDS,
         ENGINES,
         FOLLOWED,
+        MIRRORS,
         REGISTRIES,
         SYNTAX,
         &many,

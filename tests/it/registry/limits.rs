@@ -103,6 +103,7 @@ fn client(registry: &Limited, username: Option<&str>, quotas: &Arc<Quotas>) -> (
         username: Some(username.to_owned()),
         password: Some(SecretRef::File(file.path().to_owned())),
         plain_http: false,
+        mirror: None,
     });
     let registries: BTreeMap<String, RegistryAccess> = access
         .into_iter()

@@ -5,6 +5,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use axum::routing::{any, get};
+use lowtide::clients::registry::copy::TagRule;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::stages::resolve::BasePin;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,6 +16,48 @@ fn pin(pin: BasePin) -> (String, String) {
         panic!("not from a registry")
     };
     (served.to_string(), manifest.to_string())
+}
+
+/// The registry itself is nowhere: all is read at its mirror, with the path that stands for it there, and what is copied as well.
+#[tokio::test]
+async fn a_mirror_is_read_in_place_of_its_registry() {
+    let images = Images::new().await;
+    let (digest, _) = images.image("1.0", "mirrored").await;
+    let prefixed = Repository {
+        path: format!("hub/{}", images.repository.path),
+        ..images.repository.clone()
+    };
+    let direct = anonymous();
+    let copied = direct.copy(&images.repository, &digest, &prefixed, "1.1", TagRule::Immutable);
+    copied.await.unwrap();
+    let host = &images.repository.registry;
+    let at = |mirror: String| {
+        let access = RegistryAccess {
+            username: None,
+            password: None,
+            plain_http: false,
+            mirror: Some(mirror),
+        };
+        let registries = BTreeMap::from([("upstream.example.org".to_owned(), access)]);
+        Registry::new(registries.clone(), Credentials::new(registries, None), quick()).unwrap()
+    };
+    let upstream = Repository {
+        registry: "upstream.example.org".to_owned(),
+        path: images.repository.path.clone(),
+    };
+    let (plain, hub) = (at(host.clone()), at(format!("{host}/hub")));
+    for (registry, tag) in [(&plain, "1.0"), (&hub, "1.1")] {
+        let reference = tagged(&upstream, tag);
+        let resolved = pin(registry.resolve(&reference, &amd64()).await.unwrap());
+        assert_eq!(resolved.0, digest.to_string());
+        assert!(registry.tags(&upstream, 10).await.unwrap().contains(tag));
+    }
+    assert_eq!(hub.digest(&tagged(&upstream, "1.0")).await.unwrap(), None);
+    let ours = repository(&open());
+    hub.copy(&upstream, &digest, &ours, "t", TagRule::Immutable)
+        .await
+        .unwrap();
+    assert_eq!(hub.digest(&tagged(&ours, "t")).await.unwrap(), Some(digest));
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ fn configured(registry: &TokenRegistry, keys: &[(&str, &str, &str)]) -> (Registr
             username: Some((*username).to_owned()),
             password: Some(SecretRef::File(file)),
             plain_http: false,
+            mirror: None,
         };
         (format!("{}{path}", registry.address), access)
     });

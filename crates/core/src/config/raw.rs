@@ -117,6 +117,8 @@ raw! {
         password: Option<Secret>,
         /// Plain HTTP, for a whole registry. Registries on loopback need not say it.
         plain_http: Option<bool>,
+        /// Where lowtide reads in place of this registry: `mirror.example.org/hub`
+        mirror: Option<Text>,
     }
     PackageRepositories {
         /// `http://proxy.example.org:3128`

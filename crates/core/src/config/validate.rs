@@ -231,6 +231,7 @@ impl Check<'_> {
                 apps.insert(app.name.clone(), Arc::new(app));
             }
         }
+        self.mirrors_are_read_only(&top, &registries, &apps);
         if file.apps.is_empty() {
             self.missing(
                 &top,
