@@ -67,7 +67,7 @@ pub(super) struct Session<'a> {
     /// Host and port as the configuration names it.
     pub(super) registry: String,
     host: String,
-    path: String,
+    pub(super) path: String,
     limit: Duration,
     pub(super) http: &'a reqwest::Client,
     /// `https://host/v2/`
