@@ -15,7 +15,7 @@ use lowtide_core::fleet::run::RunEvent;
 use lowtide_model::failure::WaitReason;
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::RunId;
-use lowtide_model::run::{Conclusion, Outcome};
+use lowtide_model::run::{Conclusion, Effect, Outcome};
 use lowtide_model::stages::resolve::Base;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
@@ -110,11 +110,7 @@ impl Driver {
                 },
                 Next::Perform { attempt, effect } => {
                     let stage = effect.stage();
-                    self.append(RunEvent::EffectStarted {
-                        attempt,
-                        effect: effect.clone(),
-                    })
-                    .await?;
+                    self.begin(attempt, &effect).await?;
                     self.publish(Progress::StageStarted {
                         run: self.state.id,
                         stage,
@@ -188,6 +184,22 @@ impl Driver {
             () = self.interrupt.cancel.cancelled() => true,
             () = self.interrupt.shutdown.cancelled() => false,
         }
+    }
+
+    /// Commits the beginning of an effect, and its record for whoever watches the commit.
+    async fn begin(&mut self, attempt: u32, effect: &Effect) -> Result<(), DriveError> {
+        let now = clock::now();
+        let event = RunEvent::EffectStarted {
+            attempt,
+            effect: effect.clone(),
+        };
+        let Some(message) = consequences::effect_started(&self.state, effect, now) else {
+            return self.append(event).await;
+        };
+        let app = self.state.app.name.clone();
+        let batch = Batch::new().run(&app, self.state.id, self.seen, &event);
+        self.bot.commit(batch, &app, &[], &[message]).await?;
+        self.fold(event, now)
     }
 
     async fn append(&mut self, event: RunEvent) -> Result<(), DriveError> {

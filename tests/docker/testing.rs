@@ -242,6 +242,7 @@ fn junit(bytes: &[u8]) -> Result<TestReport, String> {
         .map(|rest| FailedTest {
             name: rest.split('<').next().unwrap_or_default().to_owned(),
             message: Vec::new(),
+            place: None,
         })
         .collect();
     Ok(TestReport {

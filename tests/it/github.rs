@@ -1,9 +1,11 @@
 //! What GitHub hears of nights, by the whole way: decision, outbox, client, and a GitHub of our own at the wire.
 
+mod checks;
 mod description;
 mod limits;
 mod nights;
 
+use crate::support::github::app::InstalledApp;
 use crate::support::github::fake::{self, Fake};
 use lowtide::channels::github::policy::GithubPolicy;
 use lowtide::clients::clock;
@@ -16,9 +18,11 @@ use lowtide::fleet::app::{App, Fleet};
 use lowtide::fleet::run::RunEvent;
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
 use lowtide::model::freshness::RebuildAssessment;
+use lowtide::model::github::{GithubApp, GithubLogin};
 use lowtide::model::image::Platform;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::RunId;
+use lowtide::model::policy::PublicUrl;
 use lowtide::model::release::{Images, Release};
 use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide::model::secret::SecretRef;
@@ -46,6 +50,7 @@ apps:
 
 const OLD: &str = "1111111111111111111111111111111111111111";
 const NEW: &str = "3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e";
+const APP: u64 = 123_456;
 const PATIENT: Duration = Duration::from_secs(30);
 
 /// One app, one bot without engines, one GitHub.
@@ -74,7 +79,18 @@ impl House {
     }
 
     async fn at(fake: Fake, text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::inside(tempfile::tempdir().unwrap(), fake, text).await
+    }
+
+    /// Lowtide writes as a GitHub App.
+    async fn as_app() -> Self {
+        let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::start().await);
+        let app = InstalledApp::new(APP, folder.path());
+        fake.world().app = Some(app);
+        Self::inside(folder, fake, FLEET).await
+    }
+
+    async fn inside(folder: TempDir, fake: Fake, text: &str) -> Self {
         std::fs::write(folder.path().join("token"), format!("{}\n", fake::TOKEN)).unwrap();
         let bot = bot(folder.path(), fleet(text, &fake, folder.path())).await;
         let app = bot.app(&"web".parse().unwrap()).unwrap().as_ref().clone();
@@ -97,6 +113,10 @@ impl House {
     async fn ends(&mut self, sha: &str, conclusion: Conclusion) {
         self.nights += 1;
         let state = self.run(self.nights, sha);
+        self.end(&state, conclusion).await;
+    }
+
+    async fn end(&mut self, state: &RunState, conclusion: Conclusion) {
         let (now, app_state) = (clock::now(), self.bot.app_state(&self.app.name));
         let bases = bases();
         let end = consequences::RunEnd {
@@ -104,7 +124,7 @@ impl House {
             last_bases: Some(&bases),
             timezone: "UTC",
         };
-        let consequences = consequences::run_ended(&state, &conclusion, &end, now);
+        let consequences = consequences::run_ended(state, &conclusion, &end, now);
         self.bot
             .commit(
                 Batch::new(),
@@ -205,20 +225,31 @@ fn fleet(text: &str, fake: &Fake, folder: &Path) -> Fleet {
     let (mut fleet, _) = fleet_with_provenance(text.as_bytes(), &Beside::new(), &|_| true).unwrap();
     // No engine takes part.
     fleet.hosts.clear();
-    fleet.channels.github = Some(policy(&fake.api, &folder.join("token")));
+    let mut policy = policy(&fake.api, &folder.join("token"));
+    let key = folder.join("app.pem");
+    if key.exists() {
+        policy.login = GithubLogin::App(GithubApp {
+            id: APP,
+            key: SecretRef::File(key),
+        });
+    }
+    // As the pages of a fleet are linked to.
+    fleet.web.public_url = Some(PublicUrl("https://lowtide.example.org".to_owned()));
+    fleet.channels.github = Some(policy);
     fleet
 }
 
 fn policy(api: &str, token: &Path) -> GithubPolicy {
     GithubPolicy {
-        token: SecretRef::File(token.to_owned()),
+        login: GithubLogin::Token(SecretRef::File(token.to_owned())),
         api: api.to_owned(),
+        deployments: true,
     }
 }
 
 fn client(fake: &Fake, folder: &Path, timeout: Duration) -> Github {
-    let GithubPolicy { token, api } = policy(&fake.api, &folder.join("token"));
-    Github::new(&token, &api, timeout).unwrap()
+    let GithubPolicy { login, api, .. } = policy(&fake.api, &folder.join("token"));
+    Github::new(&login, &api, timeout).unwrap()
 }
 
 fn id(number: u64) -> RunId {

@@ -93,6 +93,7 @@ fn mail(dedup: &str) -> Mail {
     let sender = Sender {
         instance: "harbour".to_owned(),
         timezone: "UTC".to_owned(),
+        public_url: None,
     };
     render(&notice, &sender, "example.org")
 }

@@ -4,6 +4,7 @@ use super::local;
 use crate::hide::masked;
 use crate::name::RunId;
 use crate::secret::Secret;
+use crate::stages::test::TestReport;
 use crate::window::Closing;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -183,12 +184,30 @@ pub struct Failure {
     /// The last lines that show it (log tail, failing test names); at most [`Failure::EXCERPT_LINES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excerpt: Vec<String>,
+    /// Places in the repository that it names; at most [`Failure::FINDINGS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// When the other side takes requests again, if it said so: an attempt before that is in vain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
 }
 
+/// A place in the repository that a failure names, as a reviewer would comment on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// From the repository's root, with `/`.
+    pub path: String,
+    /// Counted from 1.
+    pub line: u32,
+    /// A failing test, or a build step.
+    pub title: String,
+    pub message: Vec<String>,
+}
+
 impl Failure {
+    /// As many as a test report names.
+    pub const FINDINGS: usize = TestReport::NAMES;
+
     /// Enough to see an error with its context, short enough for a mail.
     pub const EXCERPT_LINES: usize = 40;
 
@@ -198,6 +217,7 @@ impl Failure {
             kind,
             detail: detail.into(),
             excerpt: Vec::new(),
+            findings: Vec::new(),
             not_before: None,
         }
     }
@@ -222,19 +242,41 @@ impl Failure {
         self.excerpt = lines;
         self
     }
-    /// The same failure with these values masked in its detail and its excerpt.
+    /// The same failure with the places that it names.
+    #[must_use]
+    pub fn with_findings(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
+        self.findings = findings.into_iter().take(Self::FINDINGS).collect();
+        self
+    }
+    /// The same failure with these values masked in every text that comes from outside.
     #[must_use]
     pub fn masked(self, secrets: &[Secret]) -> Self {
         Self {
             kind: self.kind,
             detail: masked(&self.detail, secrets),
             excerpt: self.excerpt.iter().map(|line| masked(line, secrets)).collect(),
+            findings: self
+                .findings
+                .into_iter()
+                .map(|finding| finding.masked(secrets))
+                .collect(),
             not_before: self.not_before,
         }
     }
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.kind.fault()
+    }
+}
+
+impl Finding {
+    fn masked(self, secrets: &[Secret]) -> Self {
+        Self {
+            title: masked(&self.title, secrets),
+            message: self.message.iter().map(|line| masked(line, secrets)).collect(),
+            path: self.path,
+            line: self.line,
+        }
     }
 }
 
@@ -330,6 +372,17 @@ pub enum HaltReason {
 }
 
 impl HaltReason {
+    /// `None`: a person halted it.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Reverted { failure } | Self::Irreversible { failure } | Self::Stuck { failure } => {
+                Some(failure.fault())
+            }
+            Self::Operator { .. } | Self::Withdrawn { .. } => None,
+        }
+    }
+
     /// Every word that [`HaltReason::word`] has.
     pub const WORDS: [&str; 5] = ["reverted", "irreversible", "stuck", "operator", "withdrawn"];
 

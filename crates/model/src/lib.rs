@@ -8,6 +8,7 @@ pub mod dropped;
 pub mod failure;
 pub mod file_hash;
 pub mod freshness;
+pub mod github;
 pub mod halt;
 pub mod handover;
 pub mod hide;

@@ -2,7 +2,7 @@
 //! into words at delivery.
 
 use crate::drift::Drift;
-use crate::failure::{Failure, Fault, HaltReason, WaitReason};
+use crate::failure::{Failure, Fault, HaltReason, SkipReason, WaitReason};
 use crate::freshness::{PendingPackage, UnavailablePin};
 use crate::halt::{Exposure, Form, Incident, Require};
 use crate::image::Reference;
@@ -11,6 +11,7 @@ use crate::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use crate::registry_tag::RegistryDrift;
 use crate::run::Stage;
 use crate::stages::resolve::Commit;
+use crate::stages::test::TestReport;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,16 @@ pub enum MessageBody {
         /// *observe* mode: the tag was not pushed.
         observed: bool,
     },
+    /// A run began to build a commit. It is a record.
+    RunStarted {
+        app: AppName,
+        run: RunId,
+        /// Full hex id.
+        commit: String,
+    },
+    /// How a run that built a commit ended, or that failed of it before. One follows each [`MessageBody::RunStarted`]. It is a
+    /// record.
+    RunEnded(Box<EndedRun>),
     /// Something is pending in the last release that no rebuild can mend.
     UnfixableUpdates {
         app: AppName,
@@ -108,6 +119,9 @@ pub enum MessageBody {
         rollout: RolloutId,
         tag: String,
         digest: String,
+        /// That the image was built from, full hex id; `None`: no run of ours built it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
         change: Option<Change>,
         /// Containers or services; 0: what a command moved is not counted.
         units: usize,
@@ -167,6 +181,51 @@ pub enum MessageBody {
     DailyReport(Box<DailyReport>),
 }
 
+/// What is known of a commit once its run is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedRun {
+    pub app: AppName,
+    pub run: RunId,
+    pub built: Built,
+    pub started: Timestamp,
+    pub stages: Vec<StageTime>,
+    /// `None`: no JUnit files were requested, or the tests did not end.
+    pub tests: Option<TestReport>,
+    pub verdict: Verdict,
+}
+
+/// A stage that ended, well or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageTime {
+    pub stage: Stage,
+    pub took_ms: u64,
+}
+
+/// What a run says of its commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    /// It was built and passed its tests.
+    Passed {
+        /// Tag of the release; `None`: a rebuild changes nothing.
+        tag: Option<String>,
+        /// *observe* mode: the tag was not pushed.
+        observed: bool,
+        change: Option<Change>,
+    },
+    Failed {
+        stage: Stage,
+        failure: Failure,
+    },
+    /// The image is not used, which says nothing of the commit.
+    Unused {
+        why: SkipReason,
+    },
+    Cancelled {
+        by: String,
+    },
+}
+
 /// A target that waits for a newer release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LongWait {
@@ -188,6 +247,9 @@ pub struct WentBack {
     pub rollout: RolloutId,
     /// What runs again.
     pub tag: String,
+    /// That it was built from, full hex id; `None`: no run of ours built it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// What was rolled back; `None`: it is forgotten.
     pub from: Option<String>,
     /// `None`: it followed from a rollout to another target.
@@ -326,12 +388,14 @@ impl MessageBody {
             Self::RunFailed { app, .. }
             | Self::RunRecovered { app, .. }
             | Self::RunPassed { app, .. }
+            | Self::RunStarted { app, .. }
             | Self::UnfixableUpdates { app, .. }
             | Self::RolledOut { app, .. }
             | Self::RolloutRefused { app, .. }
             | Self::Promoted { app, .. }
             | Self::Halted { app, .. }
             | Self::Resumed { app, .. } => Some(app),
+            Self::RunEnded(ended) => Some(&ended.app),
             Self::WentBack(back) => Some(&back.app),
             Self::PromotionFailed(of) => Some(&of.app),
             Self::RolloutWaits(wait) => Some(&wait.app),

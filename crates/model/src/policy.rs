@@ -13,6 +13,21 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct WebPolicy {
     /// Host names under which pages may be requested, besides addresses and `localhost`; lower case, without a port.
     pub names: Vec<String>,
+    /// Where people reach the pages; `None`: messages link to no page.
+    pub public_url: Option<PublicUrl>,
+}
+
+/// Where a browser finds the pages: `https://lowtide.example.org`, perhaps with a path, without a slash at its end. It holds
+/// letters, digits and `:/.-_~` alone, so it stands in every message as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicUrl(pub String);
+
+impl PublicUrl {
+    /// The URL of a page; `path` begins with a slash.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
 }
 
 /// A Docker engine and how it is reached.

@@ -1,7 +1,7 @@
 //! JUnit XML to counts and names. The format has no standard; read is what its writers share: `testcase` elements at any
 //! depth, with `failure`, `error` or `skipped` inside.
 
-use lowtide_model::stages::test::{FailedTest, TestReport};
+use lowtide_model::stages::test::{FailedTest, TestPlace, TestReport};
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
@@ -114,6 +114,8 @@ struct ReportReader {
     seen: bool,
     suite: String,
     case: Option<(String, Verdict)>,
+    /// Of the open case.
+    place: Option<TestPlace>,
     /// A failure that is open and belongs to no case: its suite's name.
     orphan: Option<String>,
     /// Of the failures of the open case.
@@ -163,6 +165,7 @@ impl ReportReader {
                 let class = attribute(element, "classname").filter(|class| !class.is_empty());
                 let name = class.map_or_else(|| name.clone(), |class| format!("{class}.{name}"));
                 self.case = Some((name, Verdict::Passed));
+                self.place = place(element);
                 self.message = Message::default();
             }
             "failure" | "error" => match &mut self.case {
@@ -175,6 +178,7 @@ impl ReportReader {
                 // Some writers put what broke a whole suite beside its cases.
                 None => {
                     self.orphan = Some(self.suite.clone());
+                    self.place = None;
                     self.message = Message {
                         attribute: attribute(element, "message").unwrap_or_default(),
                         ..Message::default()
@@ -237,9 +241,21 @@ impl ReportReader {
         let message = std::mem::take(&mut self.message).lines(&name);
         if self.report.failed.len() < TestReport::NAMES {
             let name = name.chars().take(MAX_NAME).collect();
-            self.report.failed.push(FailedTest { name, message });
+            let place = self.place.take();
+            self.report.failed.push(FailedTest { name, message, place });
         }
     }
+}
+
+/// `file` and `line`, as PHPUnit, pytest (`xunit1`) and mocha write them. A line of 0 or none is the file's beginning: pytest
+/// counts from 0.
+fn place(element: &BytesStart<'_>) -> Option<TestPlace> {
+    let file = attribute(element, "file").filter(|file| !file.is_empty() && file.len() <= MAX_NAME)?;
+    let line = attribute(element, "line").and_then(|line| line.parse().ok());
+    Some(TestPlace {
+        file,
+        line: line.unwrap_or(1).max(1),
+    })
 }
 
 /// Unknown entities stay as they are written.
@@ -274,6 +290,28 @@ mod tests {
         assert_eq!((got.passed, got.skipped, got.failed_count), (2, 1, 2));
         assert_eq!(names(&got), ["A.no & never", "err"]);
         assert_eq!(got.failed[0].message, ["m", "trace"]);
+    }
+
+    #[test]
+    fn a_failing_test_is_placed_where_its_report_says() {
+        let place = |attributes: &str| {
+            let got = report(&format!(
+                "<testsuite><testcase name='t' {attributes}><failure/></testcase></testsuite>"
+            ));
+            let place = got.failed[0].place.clone();
+            place.map_or_else(|| "none".to_owned(), |place| format!("{}:{}", place.file, place.line))
+        };
+        assert_eq!(
+            place("file='/app/tests/MenuTest.php' line='12'"),
+            "/app/tests/MenuTest.php:12"
+        );
+        assert_eq!(place("file='tests/test_menu.py' line='0'"), "tests/test_menu.py:1");
+        assert_eq!(place("file='a.js'"), "a.js:1");
+        assert_eq!(place("file='a.js' line='x'"), "a.js:1");
+        assert_eq!(place("file='' line='3'"), "none");
+        assert_eq!(place(&format!("file='{}' line='3'", "a".repeat(301))), "none");
+        let orphan = report("<testsuite name='s'><testcase name='a' file='a.js'/><error/></testsuite>");
+        assert_eq!(orphan.failed[0].place, None);
     }
 
     #[test]

@@ -57,6 +57,25 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// The line of the Dockerfile that it is about, counted from 1, and the instruction there.
+    #[must_use]
+    pub fn step(&self) -> Option<(u32, String)> {
+        match self {
+            BuildError::Failed { place, .. }
+            | BuildError::Base { place, .. }
+            | BuildError::PackageIndexStale { place, .. }
+            | BuildError::Timeout { place, .. } => {
+                let instruction = place.instruction.as_deref().map(clipped);
+                Some((place.line?, instruction.unwrap_or_default()))
+            }
+            BuildError::NoSecrets
+            | BuildError::Agent { .. }
+            | BuildError::Cancelled
+            | BuildError::Context(_)
+            | BuildError::Engine(_) => None,
+        }
+    }
+
     /// `None`: it was cancelled, which is nobody's failure.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {

@@ -124,6 +124,17 @@ impl Git {
         Ok(files)
     }
 
+    /// Paths of all files of a commit, from its root.
+    ///
+    /// # Errors
+    /// As [`Git::resolve`].
+    pub async fn files(&self, source: &Source, commit: &str) -> Result<Vec<String>, GitError> {
+        let mirror = self.open(source, &source.repo, deadline(source)).await?;
+        let (entries, _) = mirror.list_healed(commit, "").await?;
+        let files = entries.into_iter().filter(|entry| entry.kind == Kind::File);
+        Ok(files.map(|entry| entry.path).collect())
+    }
+
     /// Removes mirrors that nobody used since then. Returns how many.
     ///
     /// # Errors

@@ -3,8 +3,18 @@
 use super::connect::{Github, PAGE};
 use super::error::GithubError;
 use lowtide_model::run::CommitState;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+
+/// A status to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewStatus<'a> {
+    pub state: &'static str,
+    pub context: &'a str,
+    pub description: &'a str,
+    /// The page about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_url: Option<&'a str>,
+}
 
 /// The newest status of one context.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -13,6 +23,7 @@ pub struct Status {
     /// `success`, `failure`, `pending` or `error`.
     pub state: String,
     pub description: Option<String>,
+    pub target_url: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,28 +52,18 @@ impl Github {
     /// All of [`GithubError`].
     pub async fn status(&self, repo: &str, sha: &str, context: &str) -> Result<Option<Status>, GithubError> {
         let what = format!("read the statuses of {repo}@{sha}");
-        let path = format!("/repos/{repo}/commits/{sha}/statuses");
+        let path = format!("/commits/{sha}/statuses");
         let size = PAGE.to_string();
         // The newest come first. Contexts differ without regard to case.
-        let statuses: Vec<Status> = self.get(&what, &path, &[("per_page", size.as_str())]).await?;
+        let statuses: Vec<Status> = self.get(&what, repo, &path, &[("per_page", size.as_str())]).await?;
         Ok(statuses.into_iter().find(|s| s.context.eq_ignore_ascii_case(context)))
     }
 
     /// # Errors
     /// All of [`GithubError`].
-    pub async fn post_status(
-        &self,
-        repo: &str,
-        sha: &str,
-        context: &str,
-        state: CommitState,
-        description: &str,
-    ) -> Result<(), GithubError> {
+    pub async fn post_status(&self, repo: &str, sha: &str, status: &NewStatus<'_>) -> Result<(), GithubError> {
         let what = format!("set a status of {repo}@{sha}");
-        let status = json!({ "state": state_text(state), "context": context, "description": description });
-        let Done {} = self
-            .post(&what, &format!("/repos/{repo}/statuses/{sha}"), &status)
-            .await?;
+        let Done {} = self.post(&what, repo, &format!("/statuses/{sha}"), status).await?;
         Ok(())
     }
 
@@ -72,8 +73,8 @@ impl Github {
     /// All of [`GithubError`].
     pub async fn pull_of(&self, repo: &str, sha: &str) -> Result<Option<u64>, GithubError> {
         let what = format!("find the pull request of {repo}@{sha}");
-        let path = format!("/repos/{repo}/commits/{sha}/pulls");
-        let mut pulls: Vec<Pull> = self.list(&what, &path, &[]).await?;
+        let path = format!("/commits/{sha}/pulls");
+        let mut pulls: Vec<Pull> = self.list(&what, repo, &path, &[]).await?;
         pulls.retain(|pull| pull.merged_at.is_some());
         // Times of RFC 3339 in UTC with seconds sort as text.
         pulls.sort_by(|a, b| a.merged_at.cmp(&b.merged_at));

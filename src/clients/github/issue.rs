@@ -82,7 +82,7 @@ impl Github {
     /// All of [`GithubError`]; nothing is left out silently.
     pub async fn issues(&self, repo: &str, listed: Listed) -> Result<Vec<Issue>, GithubError> {
         let what = format!("list the issues of {repo}");
-        let path = format!("/repos/{repo}/issues");
+        let path = "/issues";
         let mut query = vec![("labels", LABEL)];
         let text;
         match listed {
@@ -92,7 +92,7 @@ impl Github {
                 query.extend([("state", "all"), ("since", text.as_str())]);
             }
         }
-        let mut issues: Vec<Issue> = self.list(&what, &path, &query).await?;
+        let mut issues: Vec<Issue> = self.list(&what, repo, path, &query).await?;
         issues.retain(|issue| issue.pull_request.is_none());
         Ok(issues)
     }
@@ -103,8 +103,8 @@ impl Github {
     /// All of [`GithubError`] but `NotFound` and `Gone`.
     pub async fn issue(&self, repo: &str, number: u64) -> Result<Option<Issue>, GithubError> {
         let what = format!("read issue {number} of {repo}");
-        let path = format!("/repos/{repo}/issues/{number}");
-        match self.get(&what, &path, &[(); 0]).await {
+        let path = format!("/issues/{number}");
+        match self.get(&what, repo, &path, &[(); 0]).await {
             Ok(issue) => Ok(Some(issue)),
             Err(GithubError::NotFound { .. } | GithubError::Gone { .. } | GithubError::Moved { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -119,7 +119,7 @@ impl Github {
     pub async fn create_issue(&self, repo: &str, title: &str, body: &str) -> Result<Issue, GithubError> {
         let what = format!("open an issue in {repo}");
         let issue = json!({ "title": title, "body": body, "labels": [LABEL] });
-        self.post(&what, &format!("/repos/{repo}/issues"), &issue).await
+        self.post(&what, repo, "/issues", &issue).await
     }
 
     /// New words for an open issue; a closed one is opened again.
@@ -140,8 +140,8 @@ impl Github {
 
     async fn change_issue(&self, repo: &str, number: u64, change: &serde_json::Value) -> Result<(), GithubError> {
         let what = format!("change issue {number} of {repo}");
-        let path = format!("/repos/{repo}/issues/{number}");
-        let Done {} = self.patch(&what, &path, change).await?;
+        let path = format!("/issues/{number}");
+        let Done {} = self.patch(&what, repo, &path, change).await?;
         Ok(())
     }
 
@@ -151,8 +151,8 @@ impl Github {
     /// All of [`GithubError`].
     pub async fn has_comment(&self, repo: &str, number: u64, first: &str) -> Result<bool, GithubError> {
         let what = format!("list the comments of issue {number} of {repo}");
-        let path = format!("/repos/{repo}/issues/{number}/comments");
-        let comments: Vec<Comment> = self.list(&what, &path, &[]).await?;
+        let path = format!("/issues/{number}/comments");
+        let comments: Vec<Comment> = self.list(&what, repo, &path, &[]).await?;
         Ok(comments.iter().any(|c| first_line(c.body.as_deref()) == first))
     }
 
@@ -162,8 +162,8 @@ impl Github {
     /// All of [`GithubError`].
     pub async fn comment(&self, repo: &str, number: u64, body: &str) -> Result<(), GithubError> {
         let what = format!("comment on {repo}#{number}");
-        let path = format!("/repos/{repo}/issues/{number}/comments");
-        let Done {} = self.post(&what, &path, &json!({ "body": body })).await?;
+        let path = format!("/issues/{number}/comments");
+        let Done {} = self.post(&what, repo, &path, &json!({ "body": body })).await?;
         Ok(())
     }
 
@@ -173,9 +173,7 @@ impl Github {
     /// All of [`GithubError`].
     pub async fn ensure_label(&self, repo: &str) -> Result<(), GithubError> {
         let what = format!("read the label {LABEL} of {repo}");
-        let found: Result<Done, _> = self
-            .get(&what, &format!("/repos/{repo}/labels/{LABEL}"), &[(); 0])
-            .await;
+        let found: Result<Done, _> = self.get(&what, repo, &format!("/labels/{LABEL}"), &[(); 0]).await;
         match found {
             Ok(Done {}) => return Ok(()),
             Err(GithubError::NotFound { .. }) => {}
@@ -183,7 +181,7 @@ impl Github {
         }
         let what = format!("make the label {LABEL} in {repo}");
         let label = json!({ "name": LABEL, "color": LABEL_COLOUR, "description": LABEL_WORDS });
-        let Done {} = self.post(&what, &format!("/repos/{repo}/labels"), &label).await?;
+        let Done {} = self.post(&what, repo, "/labels", &label).await?;
         Ok(())
     }
 }

@@ -102,6 +102,7 @@ async fn deliver_due<C: Courier>(bot: &Bot, fleet: &InForce, channel: &C) -> Res
     let sender = Sender {
         instance: bot.instance.clone(),
         timezone: fleet.fleet.timezone.clone(),
+        public_url: fleet.fleet.web.public_url.clone(),
     };
     let client = channel.connect();
     let mut delivered = 0;

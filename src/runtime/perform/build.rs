@@ -12,10 +12,10 @@ use crate::clients::engine::context::Limits;
 use crate::clients::engine::logfile::LogFile;
 use crate::clients::secrets;
 use bytes::Bytes;
-use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::failure::{Failure, FailureKind, Finding};
 use lowtide_model::hide::masked;
 use lowtide_model::image::{ImageId, Reference, Repository, ServedDigest};
-use lowtide_model::policy::BuildPolicy;
+use lowtide_model::policy::{BuildPolicy, Source};
 use lowtide_model::secret::{Secret, SecretRef};
 use lowtide_model::stages::build::{Build, Built};
 use lowtide_model::stages::resolve::{BasePin, Commit};
@@ -95,7 +95,28 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
             tracing::info!(%error);
             Err(Stop::Cancelled)
         }
-        Err(error) => Err(error.failure().map_or(Stop::Cancelled, Stop::Failed).masked(&hidden)),
+        Err(error) => {
+            let failure = error.failure().map(|failure| match error.step() {
+                Some((line, title)) => failure.with_findings([finding(source, line, title, &error)]),
+                None => failure,
+            });
+            Err(failure.map_or(Stop::Cancelled, Stop::Failed).masked(&hidden))
+        }
+    }
+}
+
+/// The line of the Dockerfile that failed.
+fn finding(source: &Source, line: u32, title: String, error: &BuildError) -> Finding {
+    let folder = source.context.trim_end_matches('/');
+    Finding {
+        path: if folder.is_empty() {
+            source.dockerfile.clone()
+        } else {
+            format!("{folder}/{}", source.dockerfile)
+        },
+        line,
+        title,
+        message: vec![error.to_string()],
     }
 }
 

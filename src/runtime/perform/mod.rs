@@ -4,6 +4,7 @@ mod assess;
 pub mod bootstrap;
 pub mod build;
 pub mod environment;
+mod findings;
 mod follow;
 pub mod hidden;
 mod ignore;

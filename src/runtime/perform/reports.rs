@@ -4,10 +4,10 @@ use super::build;
 use super::environment::{Stop, TestEnvironment};
 use super::stage_log::{StageLog, private_file};
 use crate::clients::engine::archive::{ArchiveBounds, ArchiveError, ArchivedFile};
-use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::failure::{Failure, FailureKind, Finding};
 use lowtide_model::hide::masked;
 use lowtide_model::secret::Secret;
-use lowtide_model::stages::test::TestReport;
+use lowtide_model::stages::test::{FailedTest, TestReport};
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
@@ -144,7 +144,20 @@ pub(super) fn tests_failed(what: &str, report: Option<&TestReport>, mut log: Vec
     lines.append(&mut log);
     let all = report.passed + report.failed_count + report.skipped;
     let detail = format!("{what}; {} of {all} tests failed", report.failed_count);
-    Failure::new(FailureKind::TestFailed, detail).with_excerpt(lines)
+    Failure::new(FailureKind::TestFailed, detail)
+        .with_excerpt(lines)
+        .with_findings(report.failed.iter().filter_map(finding))
+}
+
+/// Its path is the report's; [`super::findings`] looks for it in the commit.
+fn finding(failed: &FailedTest) -> Option<Finding> {
+    let place = failed.place.as_ref()?;
+    Some(Finding {
+        path: place.file.clone(),
+        line: place.line,
+        title: failed.name.clone(),
+        message: failed.message.clone(),
+    })
 }
 
 /// Text is kept without secrets; in anything else a replaced byte would break the file.
@@ -167,7 +180,6 @@ fn store(folder: &Path, file: &ArchivedFile, secrets: &[Secret]) -> std::io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lowtide_model::stages::test::FailedTest;
 
     fn report(failed: usize) -> TestReport {
         TestReport {
@@ -177,6 +189,7 @@ mod tests {
                 .map(|n| FailedTest {
                     name: format!("suite.case{n}"),
                     message: Vec::new(),
+                    place: None,
                 })
                 .collect(),
             failed_count: failed,

@@ -1,7 +1,7 @@
 //! The one seam between a run's decisions and the world: effect in, outcome out.
 
 use super::environment::Stop;
-use super::{build, inspect, publish, pull, resolve, testing};
+use super::{build, findings, inspect, publish, pull, resolve, testing};
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::drive_run::Interrupt;
 use crate::runtime::progress::Progress;
@@ -101,7 +101,10 @@ pub async fn perform(
     };
     match outcome {
         Ok(outcome) => Performed::Ended(Box::new(outcome)),
-        Err(Stop::Failed(failure)) => Performed::Ended(Box::new(Outcome::Failed(failure))),
+        Err(Stop::Failed(failure)) => {
+            let failure = findings::placed(&context, failure).await;
+            Performed::Ended(Box::new(Outcome::Failed(failure)))
+        }
         Err(Stop::Cancelled) => Performed::Cancelled,
     }
 }

@@ -8,6 +8,7 @@ mod followed;
 mod halts;
 mod keys;
 mod machine;
+mod pages;
 mod references;
 mod registries;
 mod routers;
@@ -25,6 +26,7 @@ use followed::FOLLOWED;
 use keys::KEYS;
 use lowtide::config::validate;
 use lowtide::yaml::diagnostic::{CODES, terminal};
+use pages::PAGES;
 use references::REFERENCES;
 use registries::{MIRRORS, REGISTRIES};
 use routers::ROUTERS;
@@ -156,6 +158,7 @@ fn every_code_occurs_here_and_no_other() {
         ENGINES,
         FOLLOWED,
         MIRRORS,
+        PAGES,
         REGISTRIES,
         SYNTAX,
         &many,

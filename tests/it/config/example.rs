@@ -85,7 +85,13 @@ fn every_key_of_the_format_is_shown() {
     // A copy of the example is valid without a file beside it, so this form stands in a comment.
     let (file, age) = ("{ file: /run/secrets/smtp }", "{ age: secrets/smtp.age }");
     assert!(EXAMPLE.contains(&format!("password: {file}   # or {age}")));
-    let example: Value = serde_yaml::from_str(&EXAMPLE.replace(file, age)).unwrap();
+    let (token, app) = (
+        "token: { env: GITHUB_TOKEN }",
+        "app: { id: 123456, key: { file: /run/secrets/github.pem } }",
+    );
+    assert!(EXAMPLE.contains(&format!("{token}            # or {app}")));
+    let both = format!("{token}\n    {app}");
+    let example: Value = serde_yaml::from_str(&EXAMPLE.replace(file, age).replace(token, &both)).unwrap();
     let mut shown = BTreeSet::new();
     used(&example, &schema, &schema, &mut shown);
     // What an app, a profile and the defaults share is shown once, wherever that is.

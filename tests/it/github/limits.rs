@@ -142,7 +142,7 @@ async fn tokens_and_addresses_that_fit_no_request() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     let made = |api: &str| {
-        Github::new(&SecretRef::File(token.clone()), api, PATIENT)
+        Github::new(&GithubLogin::Token(SecretRef::File(token.clone())), api, PATIENT)
             .map(|_| ())
             .unwrap_err()
     };
@@ -182,11 +182,16 @@ async fn a_server_that_is_down_or_hangs_is_tried_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let api = format!("http://{}", listener.local_addr().unwrap());
     // It takes connections and never answers.
-    let github = Github::new(&SecretRef::File(token.clone()), &api, Duration::from_millis(300)).unwrap();
+    let github = Github::new(
+        &GithubLogin::Token(SecretRef::File(token.clone())),
+        &api,
+        Duration::from_millis(300),
+    )
+    .unwrap();
     let error = github.issues("example/web", Listed::Open).await.unwrap_err();
     assert!(error.retryable() && error.everywhere(), "{error:?}");
     drop(listener);
-    let github = Github::new(&SecretRef::File(token.clone()), &api, PATIENT).unwrap();
+    let github = Github::new(&GithubLogin::Token(SecretRef::File(token.clone())), &api, PATIENT).unwrap();
     let error = github.issues("example/web", Listed::Open).await.unwrap_err();
     assert!(
         matches!(error, GithubError::Unreachable { .. }) && error.retryable(),

@@ -106,6 +106,7 @@ async fn a_delivery_that_is_repeated_changes_nothing() {
     let sender = Sender {
         instance: "harbour".to_owned(),
         timezone: "UTC".to_owned(),
+        public_url: None,
     };
     house
         .fake

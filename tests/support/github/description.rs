@@ -173,6 +173,7 @@ impl Description {
         for (name, inner) in value.as_object().into_iter().flatten() {
             match properties.get(name) {
                 Some(schema) => self.check(inner, schema, &format!("{at}.{name}"), problems),
+                None if schema["additionalProperties"] == true => {}
                 // GitHub ignores what it does not know: a misspelt field would never be noticed.
                 None => problems.push(format!("{at}.{name}: no such field")),
             }

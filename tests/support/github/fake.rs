@@ -1,6 +1,7 @@
 //! A GitHub of one test, at the wire. It keeps what it is told, answers with GitHub's own published examples as far as
 //! they go, and refuses every request that GitHub's description does not allow.
 
+use super::app::InstalledApp;
 use super::description::{ApiRequest, description};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -28,13 +29,19 @@ pub(crate) struct World {
     /// Pull requests that hold a commit: number, merged at, merge commit.
     pub(crate) pulls: BTreeMap<String, Vec<Pull>>,
     pub(crate) labels: BTreeSet<String>,
+    /// Check runs as posted and changed, oldest first.
+    pub(crate) checks: Vec<Value>,
+    /// Deployments, oldest first, each with its statuses.
+    pub(crate) deployments: Vec<(Value, Vec<Value>)>,
+    /// The App that is installed; without it only [`TOKEN`] is known.
+    pub(crate) app: Option<InstalledApp>,
     /// Labels are dropped without a word, as for a token without push access.
     pub(crate) drops_labels: bool,
     /// The next requests of this method and path fragment are answered so.
     pub(crate) script: VecDeque<Scripted>,
     /// `METHOD path` of every request, in order.
     pub(crate) requests: Vec<String>,
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
     prefix: &'static str,
 }
 
@@ -132,8 +139,8 @@ async fn respond(State(world): State<Arc<Mutex<World>>>, request: Request) -> Re
     let method = parts.method.as_str();
     let query = pairs(parts.uri.query().unwrap_or_default());
     world.requests.push(format!("{method} {path}"));
-    if let Some(refusal) = refused(&parts.headers) {
-        return refusal;
+    if let Some((status, reply)) = world.refused(&parts.headers, method, &path) {
+        return said(status, &[], &reply);
     }
     let problems = description().problems(&ApiRequest {
         method,
@@ -158,22 +165,29 @@ async fn respond(State(world): State<Arc<Mutex<World>>>, request: Request) -> Re
     scripted.map_or_else(|| said(status, &[], &reply), |s| as_scripted(&s))
 }
 
-fn refused(headers: &HeaderMap) -> Option<Response> {
-    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if header("user-agent").is_empty() {
-        return Some(said(
-            403,
-            &[],
-            &json!({ "message": "Request forbidden by administrative rules." }),
-        ));
-    }
-    (header("authorization") != format!("Bearer {TOKEN}"))
-        .then(|| said(401, &[], &json!({ "message": "Bad credentials" })))
-}
-
 impl World {
+    fn refused(&self, headers: &HeaderMap, method: &str, path: &str) -> Option<(u16, Value)> {
+        let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if header("user-agent").is_empty() {
+            let message = "Request forbidden by administrative rules.";
+            return Some((403, json!({ "message": message })));
+        }
+        let token = header("authorization").strip_prefix("Bearer ").unwrap_or_default();
+        if let Some(app) = &self.app {
+            return app.refused(token, path);
+        }
+        if token != TOKEN {
+            return Some((401, json!({ "message": "Bad credentials" })));
+        }
+        (method == "POST" && path.ends_with("/check-runs"))
+            .then(|| (403, json!({ "message": "You must authenticate via a GitHub App." })))
+    }
+
     fn perform(&mut self, method: &str, path: &str, query: &[(String, String)], body: &Value) -> (u16, Value) {
         let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        if let ["app", "installations", id, "access_tokens"] = steps.as_slice() {
+            return self.app.as_ref().unwrap().token(id);
+        }
         let ["repos", "example", "web", rest @ ..] = steps.as_slice() else {
             return (404, json!({ "message": "Not Found" }));
         };
@@ -216,6 +230,14 @@ impl World {
                 self.statuses.push(((*sha).to_owned(), status.clone()));
                 (201, status)
             }
+            ("GET", ["installation"]) => self.app.as_ref().map_or_else(missing, InstalledApp::shown),
+            ("GET", ["commits", sha, "check-runs"]) => (200, self.checks_of(sha, query)),
+            ("POST", ["check-runs"]) => (201, self.create_check(body)),
+            ("PATCH", ["check-runs", id]) => (200, self.change_check(id.parse().unwrap(), body)),
+            ("GET", ["deployments"]) => (200, page(self.deployments_of(query), query)),
+            ("POST", ["deployments"]) => (201, self.create_deployment(body)),
+            ("GET", ["deployments", id, "statuses"]) => (200, page(self.deployment_statuses(id), query)),
+            ("POST", ["deployments", id, "statuses"]) => (201, self.deploy(id, body)),
             ("GET", ["commits", sha, "pulls"]) => (200, page(self.pulls_of(sha), query)),
             _ => missing(),
         }
@@ -312,7 +334,7 @@ fn comment(text: &str) -> Value {
 }
 
 /// GitHub's example with our fields.
-fn overlaid(example: &str, fields: &Value) -> Value {
+pub(super) fn overlaid(example: &str, fields: &Value) -> Value {
     let mut value = description().example(example);
     for (name, field) in fields.as_object().unwrap() {
         value[name] = field.clone();

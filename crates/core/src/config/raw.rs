@@ -111,6 +111,8 @@ raw! {
     Web {
         /// Host names that pages may be asked by, besides addresses and `localhost`: `[lowtide.example.org]`
         names: Option<Vec<Text>>,
+        /// Where people reach the pages; messages link there: `https://lowtide.example.org`
+        public_url: Option<Text>,
     }
     Registry {
         username: Option<Text>,

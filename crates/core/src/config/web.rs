@@ -4,7 +4,8 @@ use super::raw;
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, shown};
 use crate::yaml::scope::Scope;
-use lowtide_model::policy::WebPolicy;
+use crate::yaml::url::url_problem;
+use lowtide_model::policy::{PublicUrl, WebPolicy};
 
 impl Check<'_> {
     pub(super) fn pages(&mut self, top: &Scope, raw: &raw::Web) -> WebPolicy {
@@ -18,8 +19,43 @@ impl Check<'_> {
                 self.report(top, &Route::keys("web.names").index(index), problem.hint(hint));
             }
         }
-        WebPolicy { names }
+        let here = Route::keys("web.public_url");
+        let public_url = raw.public_url.as_ref().and_then(|text| match public_url(&text.0) {
+            Ok(url) => {
+                names.push(host(&url));
+                Some(url)
+            }
+            Err(problem) => {
+                self.report(top, &here, problem);
+                None
+            }
+        });
+        WebPolicy { names, public_url }
     }
+}
+
+/// Plain HTTP is allowed: lowtide only writes this address into messages, and a private network may have no certificate.
+fn public_url(text: &str) -> Result<PublicUrl, Problem> {
+    let hint = "write where a browser finds the pages, without a query: `https://lowtide.example.org`";
+    let not_one = || Problem::new("bad-url", format!("`{}` is not the URL of a page", shown(text))).hint(hint);
+    let (scheme, tail) = text.split_once("://").ok_or_else(not_one)?;
+    if let Some(problem) = url_problem(scheme, tail, &["https", "http"]) {
+        return Err(problem);
+    }
+    if !tail
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b":/.-_~".contains(&b))
+    {
+        return Err(not_one());
+    }
+    Ok(PublicUrl(text.trim_end_matches('/').to_owned()))
+}
+
+/// A browser that follows the link asks by this name.
+fn host(PublicUrl(url): &PublicUrl) -> String {
+    let tail = url.split_once("://").map_or(url.as_str(), |(_, tail)| tail);
+    let host = tail.split([':', '/']).next().unwrap_or_default();
+    host.to_ascii_lowercase()
 }
 
 /// Labels of letters, digits, hyphens and the underscores of Docker's names (RFC 1123, 2.1).
@@ -67,5 +103,28 @@ mod tests {
         ] {
             assert!(!is_host_name(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_public_url_is_what_a_message_can_hold() {
+        for (written, meant) in [
+            ("https://lowtide.example.org", Some("https://lowtide.example.org")),
+            (
+                "https://ops.example.org/lowtide/",
+                Some("https://ops.example.org/lowtide"),
+            ),
+            ("http://lowtide.lan:8080", Some("http://lowtide.lan:8080")),
+            ("lowtide.example.org", None),
+            ("ftp://lowtide.example.org", None),
+            ("https://", None),
+            ("https://me:secret@lowtide.example.org", None),
+            ("https://lowtide.example.org/?a=b", None),
+            ("https://lowtide.example.org/<b>", None),
+            ("https://lowtide.example.org/a b", None),
+        ] {
+            let url = public_url(written).ok();
+            assert_eq!(url.as_ref().map(|url| url.0.as_str()), meant, "{written}");
+        }
+        assert_eq!(host(&PublicUrl("http://Lowtide.lan:8080/a".to_owned())), "lowtide.lan");
     }
 }

@@ -21,9 +21,11 @@ use lowtide_model::run::{Conclusion, Stage};
 use lowtide_model::stages::resolve::{Base, Resolved};
 
 mod promotion;
+mod record;
 mod rollout;
 
 pub use promotion::{promoted, promotion_failed};
+pub use record::effect_started;
 pub use rollout::{RolloutEnd, rollout_ended, rollout_waits};
 
 /// Facts for the app's stream, messages for the channels.
@@ -104,6 +106,7 @@ pub fn run_ended(state: &RunState, conclusion: &Conclusion, end: &RunEnd<'_>, no
         Conclusion::Cancelled { .. } => {}
     }
     out.facts.extend(again(state, app_state, conclusion, now));
+    record::ended(&mut out, state, conclusion, now);
     out
 }
 

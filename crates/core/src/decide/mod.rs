@@ -7,6 +7,7 @@ pub mod consequences;
 pub mod daily_report;
 pub mod drift;
 pub mod family;
+pub mod findings;
 pub mod fixable;
 pub mod follow;
 pub mod forecast;

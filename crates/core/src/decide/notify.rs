@@ -112,6 +112,26 @@ pub fn passed_keys(app: &AppName, commit: &str, epoch: RunId) -> Keys {
     alone(format!("run-passed/{app}/{commit}/{epoch}"))
 }
 
+/// Keys of the records of one run.
+#[must_use]
+pub fn run_record_keys(run: RunId, what: RunRecord) -> Keys {
+    let thread = format!("run/{run}");
+    match what {
+        RunRecord::Started => alone(thread),
+        RunRecord::Ended => Keys {
+            dedup: format!("{thread}/ended"),
+            thread,
+        },
+    }
+}
+
+/// Which record of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunRecord {
+    Started,
+    Ended,
+}
+
 /// Keys of *no rebuild can mend this*: one message per run that finds something new.
 #[must_use]
 pub fn unfixable_keys(app: &AppName, run: RunId) -> Keys {

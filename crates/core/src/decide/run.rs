@@ -8,6 +8,7 @@ use lowtide_model::failure::{Failure, FailureKind, WaitReason};
 use lowtide_model::freshness::Judged;
 use lowtide_model::image::ContentDigest;
 use lowtide_model::journal::{IllegalEvent, Recorded};
+use lowtide_model::message::StageTime;
 use lowtide_model::name::RunId;
 use lowtide_model::policy::Mode;
 use lowtide_model::release::Release;
@@ -66,6 +67,10 @@ pub struct RunState {
     pub sidecars: BTreeMap<String, String>,
     pub published: Option<Published>,
     pub effect: Progress,
+    /// Every attempt at a stage that ended.
+    pub took: Vec<StageTime>,
+    /// A build of the commit began, whatever became of it.
+    pub build_began: bool,
     /// How often each stage failed: a retry may do an earlier stage again in between.
     failures: BTreeMap<Stage, u32>,
     pub cancel: Option<String>,
@@ -135,6 +140,8 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         sidecars: BTreeMap::new(),
         published: None,
         effect: Progress::Idle,
+        took: Vec::new(),
+        build_began: false,
         failures: BTreeMap::new(),
         cancel: None,
         conclusion: None,
@@ -171,6 +178,7 @@ impl RunState {
                         why: "another effect is under way",
                     });
                 }
+                self.build_began |= matches!(effect, Effect::Build(_));
                 self.effect = Progress::Started {
                     attempt: *attempt,
                     effect: effect.clone(),
@@ -195,12 +203,21 @@ impl RunState {
     }
 
     fn end(&mut self, outcome: &Outcome, at: Timestamp) -> Result<(), IllegalEvent> {
-        let Progress::Started { effect, .. } = std::mem::replace(&mut self.effect, Progress::Idle) else {
+        let Progress::Started {
+            effect, at: started, ..
+        } = std::mem::replace(&mut self.effect, Progress::Idle)
+        else {
             return Err(IllegalEvent {
                 event: "effect_ended",
                 why: "no effect is under way",
             });
         };
+        // A clock that was set back in between gives no negative time.
+        let took_ms = u64::try_from(at.duration_since(started).as_millis()).unwrap_or_default();
+        self.took.push(StageTime {
+            stage: effect.stage(),
+            took_ms,
+        });
         match (outcome, effect) {
             (Outcome::Failed(failure), effect) => {
                 // A failed test leaves no container to continue with: a retry starts again with bootstrap, which

@@ -1,5 +1,6 @@
 //! The daily report: one mail per person and day, and a heartbeat when nothing happened.
 
+use super::link::Place;
 use super::message_page::{self, Sender};
 use super::page::{Block, Item, Page, Rendered, Section, Tone, capped};
 use super::words::{self, counted, plural};
@@ -38,7 +39,7 @@ pub(super) fn page(body: &DailyReport, sender: &Sender) -> Rendered {
         }
     }
     sections.push(Section::new("Also", vec![Block::Text(besides(body, lists.unchanged))]));
-    Rendered {
+    let rendered = Rendered {
         subject: format!("{verdict}: {title}"),
         lead: true,
         page: Page {
@@ -53,7 +54,8 @@ pub(super) fn page(body: &DailyReport, sender: &Sender) -> Rendered {
                 message_page::sent_by(sender)
             ),
         },
-    }
+    };
+    message_page::linked(rendered, &Place::Fleet, sender)
 }
 
 #[derive(Default)]

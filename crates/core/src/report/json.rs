@@ -377,6 +377,7 @@ fn rollout<'a>(row: &'a PlanRow, target: &'a TargetPlan, open: &'a RolloutPlan) 
 fn brief(failure: Failure) -> Failure {
     Failure {
         excerpt: Vec::new(),
+        findings: Vec::new(),
         ..failure
     }
 }

@@ -1,6 +1,6 @@
 //! A message in one sentence.
 
-use super::{unfixable, words};
+use super::{run_record, unfixable, words};
 use lowtide_model::message::MessageBody;
 
 /// One line of plain text, of any length.
@@ -19,6 +19,8 @@ pub fn line(body: &MessageBody) -> String {
             ..
         } => format!("Built and tested; would be released as {tag} (observe mode)."),
         MessageBody::RunPassed { tag: None, .. } => "A rebuild changes nothing in the released image.".to_owned(),
+        MessageBody::RunStarted { .. } => "The image is being built and tested.".to_owned(),
+        MessageBody::RunEnded(ended) => run_record::line(&ended.verdict),
         MessageBody::RunRecovered { .. } => "Runs succeed again.".to_owned(),
         MessageBody::UnfixableUpdates {
             packages,

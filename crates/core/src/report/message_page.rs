@@ -1,14 +1,16 @@
 //! Messages about one event: what happened, what runs now, why, what to do next, who needs to act.
 
+use super::link::Place;
 use super::page::{Block, Page, Rendered, Section, Tone};
 use super::words::{self, counted, short_commit};
-use super::{change, clean, halt, incident, late_rollout, outstanding, unfixable};
+use super::{change, clean, halt, incident, late_rollout, outstanding, run_record, unfixable};
 use jiff::Timestamp;
 use lowtide_model::failure::{Failure, FailureKind, Fault, HaltReason};
 use lowtide_model::halt::{Incident, Require};
 use lowtide_model::inventory::Change;
 use lowtide_model::message::{Built, MessageBody};
 use lowtide_model::name::{AppName, RolloutId, RunId, TargetName};
+use lowtide_model::policy::PublicUrl;
 use lowtide_model::run::Stage;
 
 /// Lines of a container's log in a mail; `lowtide show` has them all.
@@ -25,6 +27,8 @@ pub struct Sender {
     pub instance: String,
     /// IANA zone that times are shown in. A daily report has its own.
     pub timezone: String,
+    /// Where the pages are; `None`: no message links there.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// The page of a message that was made `at` that time.
@@ -40,6 +44,8 @@ pub fn page(body: &MessageBody, at: Timestamp, sender: &Sender) -> Rendered {
             ..
         } => run_failed(app, *run, *stage, commit.as_deref(), failure),
         MessageBody::RunRecovered { app, run } | MessageBody::RunPassed { app, run, .. } => run_recovered(app, *run),
+        MessageBody::RunStarted { app, run, commit } => run_record::started(app, *run, commit),
+        MessageBody::RunEnded(ended) => run_record::ended(ended),
         MessageBody::UnfixableUpdates {
             app,
             packages,
@@ -53,6 +59,7 @@ pub fn page(body: &MessageBody, at: Timestamp, sender: &Sender) -> Rendered {
             digest,
             change,
             units,
+            ..
         } => {
             let facts = release_facts(target, tag, digest, *units);
             rolled_out(app, target, *rollout, facts, change.as_ref())
@@ -99,7 +106,15 @@ pub fn page(body: &MessageBody, at: Timestamp, sender: &Sender) -> Rendered {
         MessageBody::ConfigRefused { revision, problems } => config_refused(revision, problems),
         MessageBody::DailyReport(body) => return super::daily_report::page(body, sender),
     };
-    signed(rendered, at, sender)
+    signed(linked(rendered, &Place::of(body), sender), at, sender)
+}
+
+/// Puts the page's address first: a reader of mail or GitHub has no shell on lowtide's host.
+pub(super) fn linked(mut rendered: Rendered, place: &Place, sender: &Sender) -> Rendered {
+    if let Some(url) = &sender.public_url {
+        rendered.page.sections.insert(0, place.section(url));
+    }
+    rendered
 }
 
 /// Adds the sender and the time to the footer.
@@ -114,7 +129,13 @@ pub(super) fn sent_by(sender: &Sender) -> String {
     format!("Sent by lowtide {}", clean::one_line(&sender.instance, 63))
 }
 
-fn run_failed(app: &AppName, run: RunId, stage: Stage, built: Option<&Built>, failure: &Failure) -> Rendered {
+pub(super) fn run_failed(
+    app: &AppName,
+    run: RunId,
+    stage: Stage,
+    built: Option<&Built>,
+    failure: &Failure,
+) -> Rendered {
     let at = built.map_or_else(String::new, |built| format!(" at {}", short_commit(&built.commit.id)));
     let what = failure.kind.words();
     let count = failing(failure).map_or_else(String::new, |n| format!(" ({n} failing)"));

@@ -222,6 +222,7 @@ pub(super) fn went_back(back: &WentBack) -> Rendered {
         from,
         asked,
         units,
+        ..
     } = back;
     let tag = short(tag);
     let from = from.as_deref().map_or_else(|| "a release".to_owned(), short);

@@ -58,6 +58,18 @@ pub struct FailedTest {
     /// What its report says of the failure: the first lines, at most [`FailedTest::LINES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub message: Vec<String>,
+    /// Where its report says that it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<TestPlace>,
+}
+
+/// Where a test stands, as its report writes it: a path inside the container, or from a folder that the report does not
+/// name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestPlace {
+    pub file: String,
+    /// Counted from 1.
+    pub line: u32,
 }
 
 impl FailedTest {

@@ -1,6 +1,7 @@
 //! Delivers notices to GitHub: in order within a lane, and not while GitHub asks us to wait.
 
 use super::post::post;
+use super::rights;
 use crate::clients::github::connect::{Github, RESPONSE_TIMEOUT};
 use crate::clients::github::error::GithubError;
 use crate::runtime::channels::courier::{Courier, Delivering, Undelivered};
@@ -17,7 +18,7 @@ impl Courier for GithubPolicy {
     const IN_ORDER: bool = true;
 
     fn connect(&self) -> Result<Github, Undelivered> {
-        Github::new(&self.token, &self.api, RESPONSE_TIMEOUT).map_err(|error| undelivered(&error))
+        Github::new(&self.login, &self.api, RESPONSE_TIMEOUT).map_err(|error| undelivered(&error))
     }
 
     async fn deliver(
@@ -29,7 +30,7 @@ impl Courier for GithubPolicy {
         // One open incident per lane: its number saves a search, and finds an issue that lost its label.
         let remember = match place {
             Post::Issue { .. } | Post::IssueClosed { .. } => Some(format!("{repo}/{}", notice.keys.thread)),
-            Post::Status { .. } | Post::PullComment { .. } => None,
+            Post::Status { .. } | Post::Check { .. } | Post::Deployment { .. } | Post::PullComment { .. } => None,
         };
         let known = match &remember {
             Some(name) => of.bot.store.number(name).await?,
@@ -59,13 +60,19 @@ impl Courier for GithubPolicy {
 }
 
 async fn repository(policy: &GithubPolicy, repo: &str) -> Result<String, String> {
-    let github = said(Github::new(&policy.token, &policy.api, RESPONSE_TIMEOUT))?;
-    let name = said(github.repository(repo).await)?;
-    if name.eq_ignore_ascii_case(repo) {
-        Ok("the token sees it".to_owned())
-    } else {
-        Err(format!("it is called {name} now; write that name"))
+    let github = said(Github::new(&policy.login, &policy.api, RESPONSE_TIMEOUT))?;
+    let installation = said(github.installation(repo).await)?;
+    if let Some(installation) = &installation {
+        rights::enough(installation, policy.deployments)?;
     }
+    let name = said(github.repository(repo).await)?;
+    if !name.eq_ignore_ascii_case(repo) {
+        return Err(format!("it is called {name} now; write that name"));
+    }
+    Ok(match installation {
+        Some(_) => "the App is installed, and has the rights that lowtide uses".to_owned(),
+        None => "the token sees it".to_owned(),
+    })
 }
 
 fn undelivered(error: &GithubError) -> Undelivered {

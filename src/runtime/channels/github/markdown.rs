@@ -65,6 +65,25 @@ pub(super) fn marker(key: &str) -> String {
     format!("<!-- lowtide:{key} -->")
 }
 
+/// A check run's words: a title, what matters most, and the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Check {
+    /// Plain text.
+    pub(super) title: String,
+    pub(super) summary: String,
+    pub(super) text: String,
+}
+
+#[must_use]
+pub(super) fn check(notice: &Notice, sender: &Sender) -> Check {
+    let Rendered { page, .. } = message_page::page(&notice.body, notice.at, sender);
+    Check {
+        title: clean::one_line(&message_line::line(&notice.body), TITLE),
+        summary: escaped(&page.now),
+        text: body(&page, false),
+    }
+}
+
 fn body(page: &Page, titled: bool) -> String {
     let mut out = String::new();
     if titled {

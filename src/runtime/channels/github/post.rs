@@ -1,14 +1,15 @@
 //! Delivers one notice to GitHub. A killed delivery may have posted without recording it, so every action first looks
 //! for our own markers; where it cannot look, it posts nothing.
 
-use super::markdown;
-use crate::clients::github::commit::state_text;
+use super::{check, deployment, markdown};
+use crate::clients::github::commit::{NewStatus, state_text};
 use crate::clients::github::connect::Github;
 use crate::clients::github::error::GithubError;
 use crate::clients::github::issue::{Issue, IssueState, Listed};
 use jiff::Timestamp;
 use lowtide_core::channels::github::route::{Place, Post};
 use lowtide_core::channels::list::Notice;
+use lowtide_core::report::link::Place as Page;
 use lowtide_core::report::message_page::Sender;
 use lowtide_model::name::AppName;
 use tracing::warn;
@@ -27,15 +28,36 @@ pub async fn post(
 ) -> Result<Option<u64>, GithubError> {
     match post {
         Post::Status { sha, state } => {
-            let app = notice.body.app().map_or("config", AppName::as_str);
-            let name = format!("lowtide/{app}");
-            let words = markdown::status(notice);
+            let (name, words) = (name(notice), markdown::status(notice));
+            let url = sender
+                .public_url
+                .as_ref()
+                .map(|url| url.page(&Page::of(&notice.body).path()));
+            let status = NewStatus {
+                state: state_text(*state),
+                context: &name,
+                description: &words,
+                target_url: url.as_deref(),
+            };
             let shown = github.status(repo, sha, &name).await?;
-            let same = shown
-                .is_some_and(|s| s.state == state_text(*state) && s.description.as_deref() == Some(words.as_str()));
+            let same =
+                shown.is_some_and(|s| s.state == status.state && s.description.as_deref() == Some(words.as_str()));
             if !same {
-                github.post_status(repo, sha, &name, *state, &words).await?;
+                github.post_status(repo, sha, &status).await?;
             }
+            Ok(None)
+        }
+        Post::Check { sha, of } => {
+            check::post(github, notice, (repo, sha, *of), &name(notice), sender).await?;
+            Ok(None)
+        }
+        Post::Deployment {
+            sha,
+            rollout,
+            environment,
+            state,
+        } => {
+            deployment::post(github, notice, (repo, sha, environment), (*rollout, *state), sender).await?;
             Ok(None)
         }
         Post::Issue { incident, since } => {
@@ -65,6 +87,12 @@ pub async fn post(
             Ok(None)
         }
     }
+}
+
+/// Of a status or a check run: one per app, as several may be built from one repository.
+fn name(notice: &Notice) -> String {
+    let app = notice.body.app().map_or("config", AppName::as_str);
+    format!("lowtide/{app}")
 }
 
 struct Incident<'a> {

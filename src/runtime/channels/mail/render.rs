@@ -87,6 +87,7 @@ mod tests {
         Sender {
             instance: instance.into(),
             timezone: "America/Moncton".into(),
+            public_url: None,
         }
     }
 

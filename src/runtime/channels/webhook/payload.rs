@@ -4,10 +4,11 @@
 use jiff::Timestamp;
 use lowtide_core::channels::list::Notice;
 use lowtide_core::channels::webhook::route::Receiver;
+use lowtide_core::report::link::Place;
 use lowtide_core::report::message_page::{self, Sender};
 use lowtide_core::report::{message_line, text};
 use lowtide_model::failure::{Failure, FailureKind, Fault, HaltReason};
-use lowtide_model::message::{Addressees, Built, MessageBody};
+use lowtide_model::message::{Addressees, Built, EndedRun, MessageBody, Verdict};
 use lowtide_model::name::{ChannelName, RolloutId, RunId, TargetName};
 use lowtide_model::run::Stage;
 use schemars::JsonSchema;
@@ -39,6 +40,12 @@ pub enum Kind {
     /// A run proved its commit.
     #[serde(rename = "run.passed")]
     RunPassed,
+    /// A run began to build a commit.
+    #[serde(rename = "run.started")]
+    RunStarted,
+    /// A run that built a commit ended, well or not: one follows each `run.started`.
+    #[serde(rename = "run.ended")]
+    RunEnded,
     /// Something is pending that no rebuild can mend.
     #[serde(rename = "updates.unfixable")]
     UpdatesUnfixable,
@@ -90,6 +97,9 @@ pub struct Data {
     pub summary: String,
     /// The whole message as plain text, as in a mail.
     pub text: String,
+    /// The page that shows most about it, where the configuration says `web.public_url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     #[serde(flatten)]
     pub facts: Facts,
 }
@@ -151,6 +161,10 @@ pub fn payload(notice: &Notice, address: &Receiver, sender: &Sender) -> Payload 
             text: text::render(&page.page, page.lead),
             title: page.subject,
             summary: message_line::line(&notice.body),
+            url: sender
+                .public_url
+                .as_ref()
+                .map(|url| url.page(&Place::of(&notice.body).path())),
             facts: Facts {
                 app: notice.body.app().map(ToString::to_string),
                 ..facts
@@ -173,6 +187,7 @@ pub fn ping(instance: &str, now: Timestamp) -> Payload {
             title: words.clone(),
             summary: words.clone(),
             text: words,
+            url: None,
             facts: Facts::default(),
         },
     }
@@ -188,7 +203,9 @@ fn facts(body: &MessageBody) -> (Kind, Facts) {
             ..
         } => (Kind::RunFailed, run_failed(run, *stage, commit.as_deref(), failure)),
         MessageBody::RunRecovered { run, .. } => (Kind::RunRecovered, of_run(run)),
-        MessageBody::RunPassed { run, commit, tag, .. } => (Kind::RunPassed, run_passed(run, commit, tag.as_ref())),
+        MessageBody::RunPassed { run, commit, tag, .. } => (Kind::RunPassed, of_commit(run, commit, tag.as_ref())),
+        MessageBody::RunStarted { run, commit, .. } => (Kind::RunStarted, of_commit(run, commit, None)),
+        MessageBody::RunEnded(ended) => (Kind::RunEnded, run_ended(ended)),
         MessageBody::UnfixableUpdates { .. } => (Kind::UpdatesUnfixable, Facts::default()),
         MessageBody::RolledOut {
             target,
@@ -254,11 +271,20 @@ fn of_run(run: &RunId) -> Facts {
     }
 }
 
-fn run_passed(run: &RunId, commit: &str, tag: Option<&String>) -> Facts {
+fn of_commit(run: &RunId, commit: &str, tag: Option<&String>) -> Facts {
     Facts {
         commit: Some(commit.to_owned()),
         tag: tag.cloned(),
         ..of_run(run)
+    }
+}
+
+fn run_ended(ended: &EndedRun) -> Facts {
+    let (run, commit) = (&ended.run, &ended.built.commit.id);
+    match &ended.verdict {
+        Verdict::Passed { tag, .. } => of_commit(run, commit, tag.as_ref()),
+        Verdict::Failed { stage, failure } => run_failed(run, *stage, Some(&ended.built), failure),
+        Verdict::Unused { .. } | Verdict::Cancelled { .. } => of_commit(run, commit, None),
     }
 }
 

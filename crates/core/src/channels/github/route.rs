@@ -6,8 +6,9 @@ use super::policy::GithubPolicy;
 use crate::channels::channel::{Addressed, Channel, Contacts};
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::Fault;
+use lowtide_model::github::GithubLogin;
 use lowtide_model::message::{Keys, Message, MessageBody};
-use lowtide_model::name::AppName;
+use lowtide_model::name::{AppName, RolloutId, RunId};
 use lowtide_model::run::CommitState;
 use lowtide_model::secret::SecretRef;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,16 @@ pub struct Place {
 pub enum Post {
     /// A status of one commit (full hex id).
     Status { sha: String, state: CommitState },
+    /// The check run of one run or rollout: made by its first notice, brought up to date by the next one.
+    Check { sha: String, of: CheckOf },
+    /// A deployment of a commit, by one rollout.
+    Deployment {
+        sha: String,
+        rollout: RolloutId,
+        /// `app/target`: targets of two apps in one repository may share a name.
+        environment: String,
+        state: DeploymentState,
+    },
     /// The issue of an incident: opened by its first notice, brought up to date by later ones.
     Issue {
         incident: String,
@@ -40,6 +51,27 @@ pub enum Post {
     PullComment { sha: String },
 }
 
+/// What a check run shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckOf {
+    Run(RunId),
+    /// It took its release back.
+    Rollout(RolloutId),
+}
+
+/// How a rollout left its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentState {
+    /// It serves.
+    Success,
+    /// It was rolled back: the deployment before it serves.
+    Failure,
+    /// It could not be rolled back, or its target is not known to serve.
+    Error,
+}
+
 impl Channel for GithubPolicy {
     const KEY: &'static str = "github";
     type Keys = Github;
@@ -50,11 +82,19 @@ impl Channel for GithubPolicy {
             return Vec::new();
         };
         let addressed = |(lane, key, post): (Lane, String, Post)| addressed(repo, app, lane, &key, post);
-        posts(app, message).into_iter().map(addressed).collect()
+        let mut posts = posts(app, message);
+        if self.deployments {
+            posts.extend(deployment(app, message));
+        }
+        posts.extend(self.verdict(message));
+        posts.into_iter().map(addressed).collect()
     }
 
     fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
-        vec![("token", &self.token)]
+        match &self.login {
+            GithubLogin::Token(token) => vec![("token", token)],
+            GithubLogin::App(app) => vec![("app.key", &app.key)],
+        }
     }
 }
 
@@ -65,6 +105,7 @@ enum Lane {
     Runs,
     Pull,
     Halts,
+    Deployments,
 }
 
 impl Lane {
@@ -74,6 +115,7 @@ impl Lane {
             Self::Runs => "run-failed",
             Self::Pull => "pull",
             Self::Halts => "halt",
+            Self::Deployments => "deployment",
         }
     }
 
@@ -97,22 +139,14 @@ fn posts(app: &AppName, message: &Message) -> Vec<(Lane, String, Post)> {
         } if failure.fault() == Fault::Repo => {
             let incident = format!("{}{first}", Lane::Runs.incidents(app));
             let mut posts = vec![(Lane::Runs, key.clone(), issue(incident, *since))];
-            if let Some(built) = commit {
-                let sha = &built.commit.id;
-                posts.push(status(sha, CommitState::Failure, key));
-                if *commit_to_blame {
-                    // One comment per commit, whatever its runs fail of.
-                    posts.push((
-                        Lane::Pull,
-                        format!("pull/{app}/{sha}"),
-                        Post::PullComment { sha: sha.clone() },
-                    ));
-                }
+            if let Some(built) = commit.as_ref().filter(|_| *commit_to_blame) {
+                let sha = built.commit.id.clone();
+                // One comment per commit, whatever its runs fail of.
+                posts.push((Lane::Pull, format!("pull/{app}/{sha}"), Post::PullComment { sha }));
             }
             posts
         }
         MessageBody::RunRecovered { .. } => vec![(Lane::Runs, key.clone(), closed(app, Lane::Runs))],
-        MessageBody::RunPassed { commit, .. } => vec![status(commit, CommitState::Success, key)],
         MessageBody::Halted {
             rollout: Some(rollout), ..
         } => {
@@ -122,6 +156,9 @@ fn posts(app: &AppName, message: &Message) -> Vec<(Lane, String, Post)> {
         MessageBody::Resumed { .. } => vec![(Lane::Halts, key.clone(), closed(app, Lane::Halts))],
         MessageBody::RunFailed { .. }
         | MessageBody::Halted { rollout: None, .. }
+        | MessageBody::RunPassed { .. }
+        | MessageBody::RunStarted { .. }
+        | MessageBody::RunEnded(_)
         | MessageBody::UnfixableUpdates { .. }
         | MessageBody::RolledOut { .. }
         | MessageBody::RolloutRefused { .. }
@@ -133,6 +170,114 @@ fn posts(app: &AppName, message: &Message) -> Vec<(Lane, String, Post)> {
         | MessageBody::ConfigRefused { .. }
         | MessageBody::DailyReport(_) => Vec::new(),
     }
+}
+
+impl GithubPolicy {
+    /// What a commit shows: check runs of an App, which say what is under way and what says nothing of the commit; statuses
+    /// of a token, which has no word for either.
+    fn verdict(&self, message: &Message) -> Option<(Lane, String, Post)> {
+        let key = &message.keys.dedup;
+        let checks = self.has_checks();
+        match &message.body {
+            MessageBody::RunStarted { run, commit, .. } if checks => Some(check(commit, CheckOf::Run(*run), key)),
+            MessageBody::RunEnded(ended) if checks => Some(check(&ended.built.commit.id, CheckOf::Run(ended.run), key)),
+            MessageBody::RunPassed { commit, .. } if !checks => Some(status(commit, CommitState::Success, key)),
+            MessageBody::RunFailed {
+                commit: Some(built),
+                failure,
+                ..
+            } if !checks && failure.fault() == Fault::Repo => Some(status(&built.commit.id, CommitState::Failure, key)),
+            // A commit whose image had to be taken back is no success, though it passed its tests. A host's trouble says
+            // nothing of it.
+            MessageBody::Halted {
+                rollout: Some(rollout),
+                incident: Some(incident),
+                reason,
+                ..
+            } if reason.fault() == Some(Fault::Repo) => {
+                let sha = incident.commit.as_ref()?;
+                Some(if checks {
+                    check(sha, CheckOf::Rollout(*rollout), key)
+                } else {
+                    status(sha, CommitState::Failure, key)
+                })
+            }
+            MessageBody::RunStarted { .. }
+            | MessageBody::RunEnded(_)
+            | MessageBody::RunPassed { .. }
+            | MessageBody::RunFailed { .. }
+            | MessageBody::RunRecovered { .. }
+            | MessageBody::Halted { .. }
+            | MessageBody::Resumed { .. }
+            | MessageBody::UnfixableUpdates { .. }
+            | MessageBody::RolledOut { .. }
+            | MessageBody::RolloutRefused { .. }
+            | MessageBody::WentBack(_)
+            | MessageBody::PromotionFailed(_)
+            | MessageBody::Promoted { .. }
+            | MessageBody::RolloutWaits(_)
+            | MessageBody::RolloutUntimely(_)
+            | MessageBody::ConfigRefused { .. }
+            | MessageBody::DailyReport(_) => None,
+        }
+    }
+}
+
+/// What a rollout that ended says of its commit. One that was refused deployed nothing.
+fn deployment(app: &AppName, message: &Message) -> Option<(Lane, String, Post)> {
+    let (sha, target, rollout, state) = match &message.body {
+        MessageBody::RolledOut {
+            commit,
+            target,
+            rollout,
+            ..
+        } => (commit, target, *rollout, DeploymentState::Success),
+        MessageBody::WentBack(back) => (&back.commit, &back.target, back.rollout, DeploymentState::Success),
+        MessageBody::Halted {
+            rollout: Some(rollout),
+            target: Some(target),
+            incident: Some(incident),
+            back,
+            ..
+        } => {
+            let state = if *back {
+                DeploymentState::Failure
+            } else {
+                DeploymentState::Error
+            };
+            (&incident.commit, target, *rollout, state)
+        }
+        MessageBody::Halted { .. }
+        | MessageBody::RunStarted { .. }
+        | MessageBody::RunEnded(_)
+        | MessageBody::RunPassed { .. }
+        | MessageBody::RunFailed { .. }
+        | MessageBody::RunRecovered { .. }
+        | MessageBody::Resumed { .. }
+        | MessageBody::UnfixableUpdates { .. }
+        | MessageBody::RolloutRefused { .. }
+        | MessageBody::PromotionFailed(_)
+        | MessageBody::Promoted { .. }
+        | MessageBody::RolloutWaits(_)
+        | MessageBody::RolloutUntimely(_)
+        | MessageBody::ConfigRefused { .. }
+        | MessageBody::DailyReport(_) => return None,
+    };
+    let post = Post::Deployment {
+        sha: sha.clone()?,
+        rollout,
+        environment: format!("{app}/{target}"),
+        state,
+    };
+    Some((Lane::Deployments, format!("deployment/{}", message.keys.dedup), post))
+}
+
+fn check(sha: &str, of: CheckOf, key: &str) -> (Lane, String, Post) {
+    let post = Post::Check {
+        sha: sha.to_owned(),
+        of,
+    };
+    (Lane::Status, format!("check/{key}"), post)
 }
 
 fn issue(incident: String, since: Timestamp) -> Post {

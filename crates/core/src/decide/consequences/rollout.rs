@@ -124,6 +124,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> MessageBody {
                 .digest
                 .as_ref()
                 .map_or(release.images.first().image.to_string(), ToString::to_string),
+            commit: release.commit.clone(),
             change: release.change.clone(),
             units: state.kind.counted_units(),
         },
@@ -139,6 +140,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> MessageBody {
                 target,
                 rollout: state.id,
                 tag: release.tag.clone(),
+                commit: release.commit.clone(),
                 from: from.or_else(|| ran.map(|release| release.tag.clone())),
                 asked: operator_rollback.map(|operator_rollback| RequestedBy {
                     by: operator_rollback.by.clone(),

@@ -394,6 +394,120 @@ fn a_failed_retest_names_no_commit() {
     assert_eq!(named(Stage::Build), Some((true, true)));
 }
 
+/// Whether a build began, how the run ended, and the record of that end.
+#[test]
+fn what_was_recorded_to_begin_is_recorded_to_end() {
+    use lowtide_model::message::{MessageBody, Verdict};
+    use lowtide_model::run::{Effect, Stage};
+    let failed = |stage: Stage, kind: FailureKind| Conclusion::Failed {
+        stage,
+        failure: Failure::new(kind, "x"),
+    };
+    let unchanged = |why: SkipReason| Conclusion::Unchanged { why };
+    let nothing = SkipReason::NothingToGain {
+        out_of_reach: 0,
+        security: 0,
+        unknown: Vec::new(),
+    };
+    let quarantined = SkipReason::Quarantined { digest: "d".to_owned() };
+    let cancelled = Conclusion::Cancelled { by: "kim".to_owned() };
+    let mut lines = Vec::new();
+    for (build_began, conclusion) in [
+        (true, Conclusion::Released { release: release(2) }),
+        (true, Conclusion::Observed { release: release(2) }),
+        (true, unchanged(SkipReason::SameContent)),
+        (true, unchanged(quarantined)),
+        (true, failed(Stage::Test, FailureKind::TestFailed)),
+        (true, failed(Stage::Build, FailureKind::RegistryUnreachable)),
+        (true, cancelled.clone()),
+        (false, unchanged(nothing)),
+        (false, failed(Stage::Resolve, FailureKind::DockerfileInvalid)),
+        (false, failed(Stage::Resolve, FailureKind::RegistryUnreachable)),
+        (false, failed(Stage::Test, FailureKind::TestFailed)),
+        (false, cancelled),
+    ] {
+        let opened = RunEvent::Opened {
+            seen: Vec::new(),
+            app: Box::new(app()),
+            trigger: Trigger::Schedule { slot: at(0) },
+            revision: "r".to_owned(),
+            last: Some(Box::new(release(1))),
+            quarantine: Vec::new(),
+            judged: None,
+        };
+        let mut state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
+        // The sidecars moved: without a build, a test is one of the last release.
+        state.resolved = Some(resolved(vec!["mariadb:11".to_owned()]));
+        state.build_began = build_began;
+        state.build = build_began.then(built);
+        let begins = state
+            .resolved
+            .as_ref()
+            .map(|resolved| Effect::Build(build(resolved)))
+            .unwrap();
+        assert_eq!(
+            effect_started(&state, &begins, at(1)).is_some(),
+            !build_began,
+            "the first build alone"
+        );
+        let story = Story::default();
+        let end = RunEnd {
+            app_state: &story.app_state,
+            last_bases: None,
+            timezone: "UTC",
+        };
+        let messages = run_ended(&state, &conclusion, &end, at(60)).messages;
+        let verdict = messages.iter().find_map(|message| match &message.body {
+            MessageBody::RunEnded(ended) => Some(match &ended.verdict {
+                Verdict::Passed { tag, observed, .. } => format!("passed {tag:?}, observed: {observed}"),
+                Verdict::Failed { failure, .. } => format!("failed, {:?}", failure.fault()),
+                Verdict::Unused { .. } => "unused".to_owned(),
+                Verdict::Cancelled { by } => format!("cancelled by {by}"),
+            }),
+            _ => None,
+        });
+        let began = if build_began { "built" } else { "not built" };
+        lines.push(format!(
+            "{began}, {}: {}",
+            conclusion.word(),
+            verdict.as_deref().unwrap_or("-")
+        ));
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    built, released: passed Some("t2"), observed: false
+    built, observed: passed Some("t2"), observed: true
+    built, unchanged: passed None, observed: false
+    built, unchanged: unused
+    built, failed: failed, Repo
+    built, failed: failed, Infra
+    built, cancelled: cancelled by kim
+    not built, unchanged: -
+    not built, failed: failed, Repo
+    not built, failed: -
+    not built, failed: -
+    not built, cancelled: -
+    "#);
+}
+
+fn build(resolved: &lowtide_model::stages::resolve::Resolved) -> lowtide_model::stages::build::Build {
+    lowtide_model::stages::build::Build {
+        from: Box::new(resolved.repository().unwrap().clone()),
+        platform: resolved.platform.clone(),
+        tag: "lowtide/web:t2".to_owned(),
+        release_tag: "t2".to_owned(),
+        labels: std::collections::BTreeMap::new(),
+        because: Vec::new(),
+    }
+}
+
+fn built() -> (lowtide_model::stages::build::Build, lowtide_model::stages::build::Built) {
+    let image = format!("sha256:{:064x}", 2).parse().unwrap();
+    (
+        build(&resolved(Vec::new())),
+        lowtide_model::stages::build::Built { image, size: 1 },
+    )
+}
+
 fn resolved(moved_sidecars: Vec<String>) -> lowtide_model::stages::resolve::Resolved {
     use lowtide_model::freshness::RebuildAssessment;
     use lowtide_model::stages::resolve::{Commit, Resolved, ResolvedOrigin, ResolvedRepository};

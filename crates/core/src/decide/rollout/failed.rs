@@ -103,6 +103,7 @@ fn give_up<K: Kind>(view: View<'_, K>, step: &K::Step, failure: &Failure) -> Nex
                 kind: FailureKind::RevertFailed,
                 detail,
                 excerpt: failure.excerpt.clone(),
+                findings: Vec::new(),
                 not_before: failure.not_before,
             };
             Next::Finish(RolloutConclusion::Stuck { failure })

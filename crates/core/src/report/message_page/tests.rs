@@ -16,7 +16,9 @@ mod halts;
 mod hostile;
 mod incidents;
 mod late_rollout;
+mod links;
 mod outstanding;
+mod run_records;
 
 const RUN: &str = "01JDCS4Z00ABCDEFGHJKMNPQRS";
 
@@ -28,6 +30,7 @@ fn sender() -> Sender {
     Sender {
         instance: "harbour".into(),
         timezone: "America/Moncton".into(),
+        public_url: None,
     }
 }
 
@@ -160,6 +163,7 @@ fn rolled_out() -> MessageBody {
         rollout: RUN.parse().unwrap(),
         tag: "20261123.7-3f2a9c1".into(),
         digest: format!("sha256:{}", "0123456789abcdef".repeat(4)),
+        commit: None,
         change: Some(change()),
         units: 2,
     }

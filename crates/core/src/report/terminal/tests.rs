@@ -264,6 +264,7 @@ fn a_run_in_full() {
             failed: vec![FailedTest {
                 name: "a.b".into(),
                 message: vec!["expected 1, got 2".into()],
+                place: None,
             }],
             failed_count: 3,
         }),

@@ -11,6 +11,7 @@ fn sender() -> Sender {
     Sender {
         instance: "harbour".to_owned(),
         timezone: "America/Moncton".to_owned(),
+        public_url: None,
     }
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use insta::assert_snapshot;
 use lowtide_core::channels::list::Address;
 use lowtide_model::message::{Keys, LongWait, Unpromoted};
+use lowtide_model::policy::PublicUrl;
 use lowtide_model::stages::resolve::Commit;
 use serde_json::Value;
 
@@ -25,6 +26,7 @@ fn sent(addressees: Addressees, body: MessageBody) -> Value {
     let sender = Sender {
         instance: "harbour".to_owned(),
         timezone: "America/Moncton".to_owned(),
+        public_url: Some(PublicUrl("https://lowtide.example.org".to_owned())),
     };
     let mut payload = serde_json::to_value(payload(&notice, &address, &sender)).unwrap();
     // What the pages say is tested with the mails.

@@ -146,6 +146,7 @@ fn long_lists_end_in_and_more() {
         rollout,
         tag,
         digest,
+        commit: None,
         change,
         units,
     });

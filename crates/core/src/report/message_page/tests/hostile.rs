@@ -23,7 +23,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn hostile_text_stays_text(evil in hostile()) {
-        let sender = Sender { instance: evil.clone(), timezone: evil.clone() };
+        let sender = Sender { instance: evil.clone(), timezone: evil.clone(), public_url: None };
         for body in bodies(&evil) {
             check_hostile(&render(&body, &sender))?;
         }
@@ -123,6 +123,7 @@ fn of_rollouts(evil: &str) -> Vec<MessageBody> {
             rollout,
             tag: e(),
             digest: e(),
+            commit: None,
             change: Some(hostile_change(evil)),
             units: 1,
         },
@@ -148,6 +149,7 @@ fn of_rollouts(evil: &str) -> Vec<MessageBody> {
             target: target(),
             rollout,
             tag: e(),
+            commit: None,
             from: Some(e()),
             asked: Some(RequestedBy { by: e(), why: e() }),
             units: 1,

@@ -9,6 +9,7 @@ fn back(asked: Option<RequestedBy>) -> MessageBody {
         target: "compose-archives".parse().unwrap(),
         rollout: RUN.parse().unwrap(),
         tag: "20261109.x-3".to_owned(),
+        commit: None,
         from: Some("20261123.7-3f2a9c1".to_owned()),
         asked,
         units: 2,
