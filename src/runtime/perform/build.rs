@@ -95,14 +95,18 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
             tracing::info!(%error);
             Err(Stop::Cancelled)
         }
-        Err(error) => {
-            let failure = error.failure().map(|failure| match error.step() {
-                Some((line, title)) => failure.with_findings([finding(source, line, title, &error)]),
-                None => failure,
-            });
-            Err(failure.map_or(Stop::Cancelled, Stop::Failed).masked(&hidden))
-        }
+        Err(error) => Err(stopped(source, &error).masked(&hidden)),
     }
+}
+
+fn stopped(source: &Source, error: &BuildError) -> Stop {
+    let Some(failure) = error.failure() else {
+        return Stop::Cancelled;
+    };
+    Stop::Failed(match error.step() {
+        Some((line, title)) => failure.with_findings([finding(source, line, title, error)]),
+        None => failure,
+    })
 }
 
 /// The line of the Dockerfile that failed.

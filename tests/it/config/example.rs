@@ -160,7 +160,8 @@ fn five_lines_are_enough_for_an_app() {
         }
       },
       "web": {
-        "names": []
+        "names": [],
+        "public_url": null
       },
       "apps": {
         "web": {

@@ -91,7 +91,7 @@ async fn due(house: &House) -> Vec<(Notice, Place)> {
     let due = house.bot.store.due_notices(clock::now(), 50, |_| true).await.unwrap();
     let place = |pending: lowtide::store::outbox::Pending| match &pending.notice.address {
         Address::Github(place) => (pending.notice.clone(), place.clone()),
-        other => panic!("{other:?}"),
+        Address::Mail(_) | Address::Webhook(_) => panic!("{pending:?}"),
     };
     due.into_iter().map(place).collect()
 }
@@ -147,7 +147,48 @@ async fn a_run_is_seen_from_its_beginning_to_its_verdict() {
     assert_eq!(world.checks[0]["details_url"], url.as_str());
     let words = text(&world.checks[0]["output"]["text"]).replace(&id(1).to_string(), "RUN");
     let lines = words.lines().filter(|line| !line.starts_with("<sub>"));
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n").replace('\u{200b}', ""), @"");
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n").replace('\u{200b}', ""), @r"
+    Nothing changed in production: what ran before still runs.
+
+    ### In the browser
+
+    - Run: <https://lowtide.example.org/runs/RUN>
+
+    ### What happened
+
+    In the tests inside the new image: tests failed.
+
+    - Commit: 3f2a9c1 Say hello
+    - Author: Dev
+
+    - Page: <https://github.com/example/web/commit/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e>
+
+    ### Why
+
+    1 of 2 tests failed.
+
+    ### What to do next
+
+    Correct the code or the named tests, and push; the next run picks it up.
+
+    Everything recorded about this run:
+    ```sh
+    lowtide show RUN
+    ```
+    Once fixed, try now instead of tonight:
+    ```sh
+    lowtide run web
+    ```
+
+    ### Who needs to act
+
+    The app's maintainers: the cause is in the repository.
+
+    ### What ran
+
+    - Resolve: 1\.2 s
+    - Build: 1 min 32 s
+    ");
 }
 
 #[tokio::test]
@@ -294,7 +335,7 @@ async fn an_app_signs_its_own_requests_and_gets_one_token_per_account() {
     let _other = InstalledApp::new(APP, elsewhere.path());
     std::fs::copy(elsewhere.path().join("app.pem"), house.folder.path().join("app.pem")).unwrap();
     let github = Github::new(&policy.login, &policy.api, PATIENT).unwrap();
-    insta::assert_snapshot!(github.repository("example/web").await.unwrap_err(), @"");
+    insta::assert_snapshot!(github.repository("example/web").await.unwrap_err(), @"GitHub refuses the token: Bad credentials");
 }
 
 #[tokio::test]

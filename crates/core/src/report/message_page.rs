@@ -33,6 +33,7 @@ pub struct Sender {
 
 /// The page of a message that was made `at` that time.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "a table: an arm for each message")]
 pub fn page(body: &MessageBody, at: Timestamp, sender: &Sender) -> Rendered {
     let rendered = match body {
         MessageBody::RunFailed {

@@ -397,8 +397,6 @@ fn a_failed_retest_names_no_commit() {
 /// Whether a build began, how the run ended, and the record of that end.
 #[test]
 fn what_was_recorded_to_begin_is_recorded_to_end() {
-    use lowtide_model::message::{MessageBody, Verdict};
-    use lowtide_model::run::{Effect, Stage};
     let failed = |stage: Stage, kind: FailureKind| Conclusion::Failed {
         stage,
         failure: Failure::new(kind, "x"),
@@ -426,46 +424,7 @@ fn what_was_recorded_to_begin_is_recorded_to_end() {
         (false, failed(Stage::Test, FailureKind::TestFailed)),
         (false, cancelled),
     ] {
-        let opened = RunEvent::Opened {
-            seen: Vec::new(),
-            app: Box::new(app()),
-            trigger: Trigger::Schedule { slot: at(0) },
-            revision: "r".to_owned(),
-            last: Some(Box::new(release(1))),
-            quarantine: Vec::new(),
-            judged: None,
-        };
-        let mut state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
-        // The sidecars moved: without a build, a test is one of the last release.
-        state.resolved = Some(resolved(vec!["mariadb:11".to_owned()]));
-        state.build_began = build_began;
-        state.build = build_began.then(built);
-        let begins = state
-            .resolved
-            .as_ref()
-            .map(|resolved| Effect::Build(build(resolved)))
-            .unwrap();
-        assert_eq!(
-            effect_started(&state, &begins, at(1)).is_some(),
-            !build_began,
-            "the first build alone"
-        );
-        let story = Story::default();
-        let end = RunEnd {
-            app_state: &story.app_state,
-            last_bases: None,
-            timezone: "UTC",
-        };
-        let messages = run_ended(&state, &conclusion, &end, at(60)).messages;
-        let verdict = messages.iter().find_map(|message| match &message.body {
-            MessageBody::RunEnded(ended) => Some(match &ended.verdict {
-                Verdict::Passed { tag, observed, .. } => format!("passed {tag:?}, observed: {observed}"),
-                Verdict::Failed { failure, .. } => format!("failed, {:?}", failure.fault()),
-                Verdict::Unused { .. } => "unused".to_owned(),
-                Verdict::Cancelled { by } => format!("cancelled by {by}"),
-            }),
-            _ => None,
-        });
+        let verdict = recorded_end(build_began, &conclusion);
         let began = if build_began { "built" } else { "not built" };
         lines.push(format!(
             "{began}, {}: {}",
@@ -487,6 +446,53 @@ fn what_was_recorded_to_begin_is_recorded_to_end() {
     not built, failed: -
     not built, cancelled: -
     "#);
+}
+
+fn recorded_end(build_began: bool, conclusion: &Conclusion) -> Option<String> {
+    use lowtide_model::message::{MessageBody, Verdict};
+    use lowtide_model::run::Effect;
+    let opened = RunEvent::Opened {
+        seen: Vec::new(),
+        app: Box::new(app()),
+        trigger: Trigger::Schedule { slot: at(0) },
+        revision: "r".to_owned(),
+        last: Some(Box::new(release(1))),
+        quarantine: Vec::new(),
+        judged: None,
+    };
+    let mut state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
+    // The sidecars moved: without a build, a test is one of the last release.
+    state.resolved = Some(resolved(vec!["mariadb:11".to_owned()]));
+    state.build_began = build_began;
+    state.build = build_began.then(built);
+    let begins = state
+        .resolved
+        .as_ref()
+        .map(|resolved| Effect::Build(build(resolved)))
+        .unwrap();
+    assert_eq!(
+        effect_started(&state, &begins, at(1)).is_some(),
+        !build_began,
+        "the first build alone"
+    );
+    let story = Story::default();
+    let end = RunEnd {
+        app_state: &story.app_state,
+        last_bases: None,
+        timezone: "UTC",
+    };
+    let messages = run_ended(&state, conclusion, &end, at(60)).messages;
+    messages.iter().find_map(|message| {
+        let MessageBody::RunEnded(ended) = &message.body else {
+            return None;
+        };
+        Some(match &ended.verdict {
+            Verdict::Passed { tag, observed, .. } => format!("passed {tag:?}, observed: {observed}"),
+            Verdict::Failed { failure, .. } => format!("failed, {:?}", failure.fault()),
+            Verdict::Unused { .. } => "unused".to_owned(),
+            Verdict::Cancelled { by } => format!("cancelled by {by}"),
+        })
+    })
 }
 
 fn build(resolved: &lowtide_model::stages::resolve::Resolved) -> lowtide_model::stages::build::Build {
