@@ -4,7 +4,7 @@
 //! [`html`] or as a channel's own markup, so all say the same.
 
 pub mod audit;
-mod change;
+pub mod change;
 pub mod clean;
 pub mod comparison;
 mod daily_report;
@@ -24,8 +24,9 @@ pub mod plan;
 pub mod quantity;
 pub mod registry_tags;
 pub mod rollout;
+pub mod sections;
 pub mod style;
-mod table;
+pub mod table;
 pub mod terminal;
 pub mod text;
 pub mod trouble;
