@@ -106,11 +106,12 @@ async fn rollout_page(bot: &Bot, id: &str) -> Page {
         return missing();
     };
     let view = detail::rollout(rollout, &events).map_err(broken)?;
+    let known = bot.store.known_runs([release.run].into()).await?;
     let now = fleet_status::now();
     let app_state = bot.app_state(&view.app);
     let seen = pages::rollout::Seen {
         preview: detail::rollout_preview(bot, rollout, &events, now).map_err(broken)?,
-        release: release.run,
+        release: known.ended.contains(&release.run).then_some(release.run),
         fleet_status: match view.conclusion {
             None => fleet_status::of_app(bot, &view.app).await?,
             Some(_) => None,

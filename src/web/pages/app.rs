@@ -2,14 +2,13 @@
 
 use super::app_parts::{missing_fixes, plots, release, rollouts, runs, runs_where, troubles};
 use super::fleet::{paused, state_of};
-use super::layout::{Frame, UNDER_WAY, card, cell, facts, page};
+use super::layout::{Frame, UNDER_WAY, WAITS, card, cell, facts, page};
 use super::moves::moves;
 use crate::runtime::app_history::AppHistory;
 use crate::runtime::fleet_status::{AppStatus, FleetStatus};
 use lowtide_core::report::plan::{self, PlanRow};
 use lowtide_core::report::terminal::row_state;
 use lowtide_core::report::words;
-use lowtide_model::preview::Phase;
 use maud::{Markup, html};
 
 /// What the page is made of.
@@ -43,21 +42,18 @@ pub(in crate::web) fn html(seen: &Seen) -> Option<Markup> {
     };
     let frame = Frame {
         title: app.app.name.as_str(),
-        refresh: is_under_way(app).then_some(UNDER_WAY),
+        refresh: refresh(app),
         above: &[],
     };
     Some(page(&frame, &body))
 }
 
-/// Does a run or a rollout do something now? One that waits for its window needs no page that loads again and again.
-fn is_under_way(app: &AppStatus) -> bool {
-    let moving = |phase: Phase| match phase {
-        Phase::Moving | Phase::Baking | Phase::Finishing | Phase::Returning => true,
-        Phase::Waiting | Phase::Moved | Phase::Returned | Phase::Untouched => false,
-    };
-    app.running.is_some()
-        || app
-            .rollouts
-            .iter()
-            .any(|open| open.waits.is_none() || open.preview().moves.iter().any(|it| moving(it.phase)))
+/// Only while something is expected to change: a page that is read stays as it is.
+fn refresh(app: &AppStatus) -> Option<u32> {
+    let moves = app.rollouts.iter().any(|open| open.waits.is_none());
+    match (app.running.is_some() || moves, app.rollouts.is_empty()) {
+        (true, _) => Some(UNDER_WAY),
+        (false, false) => Some(WAITS),
+        (false, true) => None,
+    }
 }

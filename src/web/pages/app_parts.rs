@@ -130,12 +130,10 @@ pub(super) fn runs_where(app: &AppStatus) -> Markup {
 pub(super) fn missing_fixes(app: &AppStatus, now: Timestamp) -> Markup {
     let exposed = halt::exposed(app.exposure(), now);
     let unfixable = app.app_state.unfixable.as_ref();
-    if exposed.is_empty() && unfixable.is_none() {
-        return html! {};
-    }
     let body = html! {
         div.body {
             @if !exposed.is_empty() { p.ink { (app.app.name) " " (exposed) "." } }
+            @if app.exposure().security == 0 && unfixable.is_none() { p { "No missing security fix is known." } }
             @if let Some((since, unfixable)) = unfixable {
                 p.ink { span.warn { (words::unfixable(unfixable)) } ", for " (words::span(*since, now)) "." }
                 @if !unfixable.packages.is_empty() {
@@ -152,9 +150,12 @@ pub(super) fn missing_fixes(app: &AppStatus, now: Timestamp) -> Markup {
     card("Missing fixes", &body)
 }
 
+/// A value of a run, and its colour.
+type ValueOf = fn(&(RunRow, Measured)) -> Option<(u64, Ink)>;
+
 /// What the runs say of themselves, over time; empty where there is too little.
 pub(super) fn plots(history: &AppHistory, zone: &str) -> Markup {
-    let points = |of: fn(&(RunRow, Measured)) -> Option<(u64, Ink)>| -> Vec<Point> {
+    let points = |of: ValueOf| -> Vec<Point> {
         // Oldest first.
         let points = history.runs.iter().rev().filter_map(|run| {
             let (value, ink) = of(run)?;

@@ -1,6 +1,6 @@
 //! The status page: what `lowtide status` says, for a browser.
 
-use super::layout::{Frame, app_at, page, rollout_at, ticked, when};
+use super::layout::{Frame, HOME, app_at, page, rollout_at, ticked, when};
 use super::moves::moves;
 use crate::runtime::fleet_status::{AppStatus, FleetStatus, OpenRollout};
 use jiff::Timestamp;
@@ -59,7 +59,7 @@ pub(in crate::web) fn html(fleet_status: &FleetStatus, instance: &str, zone: &st
         }
     };
     let frame = Frame {
-        title: "lowtide",
+        title: HOME,
         refresh: Some(REFRESH),
         above: &[],
     };

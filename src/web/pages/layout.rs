@@ -18,8 +18,12 @@ pub(super) struct Frame<'a> {
     pub(super) above: &'a [(String, String)],
 }
 
-/// Seconds: of pages that show something under way.
-pub(super) const UNDER_WAY: u32 = 5;
+/// The title of the status page.
+pub(super) const HOME: &str = "lowtide";
+
+/// Seconds: of pages that show something under way, and of those that show what waits.
+pub(super) const UNDER_WAY: u32 = 10;
+pub(super) const WAITS: u32 = 60;
 
 /// The page of an app.
 pub(super) fn app_at(app: &AppName) -> String {
@@ -43,16 +47,18 @@ pub(super) fn page(frame: &Frame<'_>, body: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 @if let Some(seconds) = frame.refresh { meta http-equiv="refresh" content=(seconds); }
-                title { (frame.title) @if frame.title != "lowtide" { " · lowtide" } }
+                title { (frame.title) @if frame.title != HOME { " · " (HOME) } }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
                     a.skip href="#main" { "Skip to content" }
-                    nav aria-label="Pages above this one" { ol {
-                        @if frame.title != "lowtide" { li { a href="/" { "lowtide" } } }
-                        @for (text, address) in frame.above { li { a href=(address) { (text) } } }
-                    } }
+                    @if frame.title != HOME {
+                        nav aria-label="Pages above this one" { ol {
+                            li { a href="/" { (HOME) } }
+                            @for (text, address) in frame.above { li { a href=(address) { (text) } } }
+                        } }
+                    }
                 }
                 main id="main" tabindex="-1" { (body) }
             }
@@ -106,7 +112,7 @@ pub(super) fn facts(rows: &[[Cell; 2]], link: impl Fn(&str) -> Option<String>) -
 pub(super) fn ticked(text: &str) -> Markup {
     let parts: Vec<&str> = text.split('`').collect();
     // An odd tick out is a tick.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return html! { (text) };
     }
     html! {

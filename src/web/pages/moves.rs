@@ -33,7 +33,7 @@ pub(super) fn moves(preview: &RolloutPreview, caption: &Markup) -> Markup {
 /// All steps in their order, those ahead too.
 pub(super) fn steps(preview: &RolloutPreview, now: Timestamp) -> Markup {
     html! {
-        table {
+        table.steps {
             caption.hidden { "Steps of the rollout, in their order" }
             thead { tr { th scope="col" { "Replica" } th scope="col" { "Step" } th scope="col" { "State" } } }
             tbody {

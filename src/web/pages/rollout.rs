@@ -2,9 +2,9 @@
 
 use super::blocks::sections;
 use super::fleet::state_of;
-use super::layout::{Frame, UNDER_WAY, app_at, card, cell, facts, page, run_at, ticked};
+use super::layout::{Frame, UNDER_WAY, WAITS, app_at, card, cell, facts, page, run_at, ticked};
 use super::moves::{moves, steps};
-use crate::runtime::fleet_status::FleetStatus;
+use crate::runtime::fleet_status::{AppStatus, FleetStatus, OpenRollout};
 use jiff::Timestamp;
 use lowtide_core::report::incident;
 use lowtide_core::report::sections as parts;
@@ -22,8 +22,8 @@ use maud::{Markup, html};
 pub(in crate::web) struct Seen {
     pub(in crate::web) view: RolloutView,
     pub(in crate::web) preview: RolloutPreview,
-    /// The run that made its release.
-    pub(in crate::web) release: RunId,
+    /// The run that made its release; `None`: none of ours did, or it is past its time.
+    pub(in crate::web) release: Option<RunId>,
     /// Of its app; `None`: the app is no longer configured.
     pub(in crate::web) fleet_status: Option<FleetStatus>,
     pub(in crate::web) policy: HaltPolicy,
@@ -39,7 +39,7 @@ pub(in crate::web) fn html(seen: &Seen) -> Markup {
     let open = view.conclusion.is_none();
     let link = |label: &str| match label {
         "app" => Some(app_at(&view.app)),
-        "release" => Some(run_at(seen.release)),
+        "release" => seen.release.map(run_at),
         _ => None,
     };
     let body = html! {
@@ -60,17 +60,29 @@ pub(in crate::web) fn html(seen: &Seen) -> Markup {
     };
     let frame = Frame {
         title: &format!("Rollout {} of {} to {}", view.rollout.short(), view.app, view.target),
-        refresh: open.then_some(UNDER_WAY),
+        refresh: open.then(|| refresh(seen)),
         above: &[(view.app.to_string(), app_at(&view.app))],
     };
     page(&frame, &body)
 }
 
-/// What an open one waits for; from what to what it went.
+/// As the status of its app has it, while it is open.
+fn as_open(seen: &Seen) -> Option<(&AppStatus, &OpenRollout)> {
+    let app = seen.fleet_status.as_ref()?.apps.first()?;
+    let open = app.rollouts.iter().find(|open| open.id == seen.view.rollout)?;
+    Some((app, open))
+}
+
+fn refresh(seen: &Seen) -> u32 {
+    match as_open(seen) {
+        Some((_, open)) if open.waits.is_some() => WAITS,
+        Some(_) | None => UNDER_WAY,
+    }
+}
+
+/// What an open one waits for; of another one what it moved.
 fn caption(seen: &Seen) -> Markup {
-    let app = seen.fleet_status.iter().flat_map(|status| &status.apps).next();
-    let open = app.and_then(|app| Some((app, app.rollouts.iter().find(|open| open.id == seen.view.rollout)?)));
-    match open {
+    match as_open(seen) {
         Some((app, open)) => state_of(app, open, seen.now),
         None => html! {
             strong { (seen.view.app) " → " (seen.view.target) } " " code { (seen.view.tag) }

@@ -105,23 +105,29 @@ fn tests(report: &TestReport) -> Markup {
 
 /// The end of each log; that of an open run is shown as it grows.
 fn saved(view: &RunView, logs: &[Tail]) -> Markup {
-    let open = view.row.conclusion.is_none();
+    let is_open = view.row.conclusion.is_none();
+    // What is of interest is in the last of them.
+    let shown = view
+        .row
+        .conclusion
+        .as_ref()
+        .is_none_or(|end| matches!(end, Conclusion::Failed { .. }));
     let last = logs.len().saturating_sub(1);
     let at = run_at(view.row.run);
     html! {
         section.card {
             h2 { "Logs" }
             @for (index, tail) in logs.iter().enumerate() {
-                details open[open && index == last] {
+                details open[shown && index == last] {
                     summary { (tail.name) ", " (quantity::bytes(tail.size)) }
                     p {
-                        a href={ (at) "/log/" (tail.name) } { "The whole log as text" span.hidden { ", " (tail.name) } }
+                        a href={ (at) "/log/" (tail.name) } { "The log as text" span.hidden { ", " (tail.name) } }
                         @if tail.cut { "; below is its end." }
                     }
                     (log(&tail.lines, 0))
                 }
             }
-            @if logs.is_empty() { div.body { p { (none(open)) } } }
+            @if logs.is_empty() { div.body { p { (none(is_open)) } } }
         }
     }
 }

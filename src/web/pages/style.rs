@@ -54,6 +54,7 @@ svg circle { fill: var(--move); } svg circle.bad { fill: var(--bad); } svg circl
   .stack th, .stack td { display: block; border: 0; padding: 0; font-size: .85rem; white-space: normal; min-width: 0; overflow-wrap: anywhere; }
   .stack th.name { grid-column: 1 / -1; font-size: 1rem; order: -2; } .stack td.state { grid-column: 1 / -1; order: -1; font-size: 1rem; }
   .stack td[data-label]::before { content: attr(data-label) ' '; color: var(--soft); }
+  td:last-child, .wide { min-width: 0; } .steps td:last-child { white-space: nowrap; } th, td { padding-left: .6rem; padding-right: .6rem; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
 }
 ";
