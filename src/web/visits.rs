@@ -74,7 +74,7 @@ pub(super) async fn run(State(site): State<Arc<Site>>, named: Named) -> Response
     found(run_page(&site.bot, &id).await)
 }
 
-async fn run_page(bot: &Bot, id: &str) -> Page {
+async fn run_page(bot: &Arc<Bot>, id: &str) -> Page {
     let missing = || Ok(Err(no_such_record("run", id)));
     let Ok(run) = id.parse::<RunId>() else {
         return missing();
@@ -83,10 +83,13 @@ async fn run_page(bot: &Bot, id: &str) -> Page {
     if events.is_empty() {
         return missing();
     }
-    let view = detail::run(run, &events).map_err(broken)?;
-    let (zone, state) = (zone(bot, &view.row.app), bot.state.clone());
-    let html = move || pages::run::html(&view, &run_logs::tails(&state, run), &zone).into_string();
-    Ok(Ok(run_blocking(html).await))
+    let bot = Arc::clone(bot);
+    run_blocking(move || {
+        let view = detail::run(run, &events).map_err(broken)?;
+        let (zone, logs) = (zone(&bot, &view.row.app), run_logs::tails(&bot.state, run));
+        Ok(Ok(pages::run::html(&view, &logs, &zone).into_string()))
+    })
+    .await
 }
 
 pub(super) async fn rollout(State(site): State<Arc<Site>>, named: Named) -> Response {
@@ -96,34 +99,43 @@ pub(super) async fn rollout(State(site): State<Arc<Site>>, named: Named) -> Resp
     found(rollout_page(&site.bot, &id).await)
 }
 
-async fn rollout_page(bot: &Bot, id: &str) -> Page {
+async fn rollout_page(bot: &Arc<Bot>, id: &str) -> Page {
     let missing = || Ok(Err(no_such_record("rollout", id)));
     let Ok(rollout) = id.parse::<RolloutId>() else {
         return missing();
     };
     let events = bot.store.past_rollout(rollout).await?;
-    let Some(RolloutEvent::Opened { release, .. }) = events.first().map(|first| &first.event) else {
+    let Some(RolloutEvent::Opened { release, app, .. }) = events.first().map(|first| &first.event) else {
         return missing();
     };
-    let view = detail::rollout(rollout, &events).map_err(broken)?;
-    let known = bot.store.known_runs([release.run].into()).await?;
-    let now = fleet_status::now();
-    let app_state = bot.app_state(&view.app);
-    let seen = pages::rollout::Seen {
-        preview: detail::rollout_preview(bot, rollout, &events, now).map_err(broken)?,
-        release: known.ended.contains(&release.run).then_some(release.run),
-        fleet_status: match view.conclusion {
-            None => fleet_status::of_app(bot, &view.app).await?,
-            Some(_) => None,
-        },
-        policy: bot.app(&view.app).map(|app| app.halt.clone()).unwrap_or_default(),
-        halted: fleet_status::halted_since(&app_state, rollout),
-        operator_rollback: app_state.operator_rollback_of(rollout).cloned(),
-        now,
-        zone: zone(bot, &view.app),
-        view,
+    let (release, app) = (release.run, app.clone());
+    let is_open = !matches!(
+        events.last().map(|last| &last.event),
+        Some(RolloutEvent::Concluded { .. })
+    );
+    let fleet_status = if is_open {
+        fleet_status::of_app(bot, &app).await?
+    } else {
+        None
     };
-    Ok(Ok(run_blocking(move || pages::rollout::html(&seen).into_string()).await))
+    let known = bot.store.known_runs([release].into()).await?;
+    let bot = Arc::clone(bot);
+    run_blocking(move || {
+        let (now, app_state) = (fleet_status::now(), bot.app_state(&app));
+        let seen = pages::rollout::Seen {
+            view: detail::rollout(rollout, &events).map_err(broken)?,
+            preview: detail::rollout_preview(&bot, rollout, &events, now).map_err(broken)?,
+            release: known.ended.contains(&release).then_some(release),
+            fleet_status,
+            policy: bot.app(&app).map(|app| app.halt.clone()).unwrap_or_default(),
+            halted: fleet_status::halted_since(&app_state, rollout),
+            operator_rollback: app_state.operator_rollback_of(rollout).cloned(),
+            now,
+            zone: zone(&bot, &app),
+        };
+        Ok(Ok(pages::rollout::html(&seen).into_string()))
+    })
+    .await
 }
 
 pub(super) async fn log(

@@ -130,6 +130,10 @@ pub(super) fn runs_where(app: &AppStatus) -> Markup {
 pub(super) fn missing_fixes(app: &AppStatus, now: Timestamp) -> Markup {
     let exposed = halt::exposed(app.exposure(), now);
     let unfixable = app.app_state.unfixable.as_ref();
+    // Nothing is known of an app without a release.
+    if app.app_state.current().is_none() && exposed.is_empty() && unfixable.is_none() {
+        return html! {};
+    }
     let body = html! {
         div.body {
             @if !exposed.is_empty() { p.ink { (app.app.name) " " (exposed) "." } }

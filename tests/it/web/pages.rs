@@ -1,8 +1,9 @@
 //! The pages of an app, a run and a rollout, and a run's logs.
 
 use super::past::{self, DONE, FAILED, OPEN, RELEASED, REVERTED, SCRIPT, SECOND};
-use super::rolling;
-use lowtide::runtime::bot::Bot;
+use super::{good, rolling};
+use lowtide::config::validate;
+use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::web::serve::serve_on;
 use regex::Regex;
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ impl Visitor {
         assert_eq!(page.matches("<h1>").count(), 1, "{path}");
         assert!(!page.contains("<script") && !page.contains("src="), "{path}: {page}");
         assert!(!page.contains('\u{1b}'), "{path}");
+        assert!(!page.contains("tell-nobody"), "settings are not for everybody: {path}");
         assert_eq!(
             page.matches("<table").count(),
             page.matches("<caption").count(),
@@ -175,6 +177,42 @@ async fn the_page_of_an_app_says_what_runs_what_comes_and_what_was() {
         visitor.text("/apps/w%65b").await,
         "an address is decoded"
     );
+}
+
+#[tokio::test]
+async fn the_page_of_a_new_app_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let visitor = Visitor::of(&super::bot(dir.path()).await).await;
+    let page = visitor.page("/apps/web", 200).await;
+    insta::assert_snapshot!(text_of(&page), @"
+    Skip to content lowtide
+    web
+    new
+    lowtide-test · MOMENT UTC
+    Plan
+    mode observe: builds and tests, pushes and rolls out nothing
+    next run NEXT
+    rollout no target is configured
+    Last release
+    There is none yet.
+    Last runs
+    The last runs, newest firstRun Started Took Trigger Result
+    No runs yet.
+    ");
+    assert!(!page.contains("<svg") && !page.contains("http-equiv"), "{page}");
+}
+
+/// A mail of last week still leads somewhere.
+#[tokio::test]
+async fn the_runs_and_rollouts_of_an_app_outlive_its_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = past::bot(dir.path()).await;
+    let visitor = Visitor::of(&bot).await;
+    let fleet = validate::fleet(good("other").as_bytes()).unwrap();
+    bot.put_in_force(InForce::new("other".into(), fleet, None, &bot.state).unwrap());
+    visitor.page("/apps/web", 404).await;
+    visitor.page(&format!("/runs/{FAILED}"), 200).await;
+    visitor.page(&format!("/rollouts/{REVERTED}"), 200).await;
 }
 
 #[tokio::test]

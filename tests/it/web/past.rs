@@ -48,6 +48,7 @@ pub(super) async fn bot(dir: &Path) -> Arc<Bot> {
     let state = dir.join("state");
     std::fs::create_dir_all(&state).unwrap();
     let text = good("web").replace("version: 1\n", "version: 1\nmode: active\n")
+        + "    env: { TOKEN: tell-nobody }\n"
         + "    publish: { image: registry.example.org/web, channels: [ { name: stable } ] }\n"
         + "    rollout: [ { container: { name: web }, window: { from: \"00:00\", to: \"24:00\" } } ]\n";
     let text = text.replace("https://git.example.org/web.git", "https://github.com/example/web.git");
