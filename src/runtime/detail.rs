@@ -1,5 +1,6 @@
-//! One run or rollout in full, out of its events: what `show` prints.
+//! One run or rollout in full, out of its events: what `show` prints, and the pages.
 
+use super::bot::Bot;
 use super::fleet_status::millis;
 use jiff::Timestamp;
 use lowtide_core::decide::commit_link;
@@ -14,6 +15,7 @@ use lowtide_core::report::views::{Progress, RolloutView, RunRow, RunView, StageR
 use lowtide_core::report::{clean, words};
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::{RolloutId, RunId};
+use lowtide_model::preview::RolloutPreview;
 use lowtide_model::run::{Effect, Outcome};
 use lowtide_model::stages::resolve::{Resolved, ResolvedOrigin};
 use lowtide_model::stages::test::TestReport;
@@ -181,6 +183,27 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
         steps,
         conclusion: state.conclusion,
     })
+}
+
+/// What a rollout has moved, and what lies ahead of one that is under way.
+///
+/// # Errors
+/// The first event that cannot follow the ones before it.
+pub fn rollout_preview(
+    bot: &Bot,
+    id: RolloutId,
+    events: &[Recorded<RolloutEvent>],
+    now: Timestamp,
+) -> Result<RolloutPreview, IllegalEvent> {
+    let state = rollout_line::fold(id, events)?;
+    let (outside, app_state) = (bot.outside(&state), bot.app_state(&state.app));
+    Ok(rollout_line::preview(
+        &state,
+        events,
+        &outside,
+        &app_state.releases,
+        now,
+    ))
 }
 
 fn outcome_note(outcome: &Outcome) -> String {

@@ -176,19 +176,19 @@ impl Stored {
     #[must_use]
     pub fn fleet_status(self, fleet: &Fleet, paused: bool, now: Timestamp) -> FleetStatus {
         match self.known {
-            Some((app_states, glance)) => gathered(glance, fleet, app_states, paused, now),
+            Some((app_states, glance)) => gathered(glance, fleet, app_states, None, (paused, now)),
             None => untouched(fleet, paused, now),
         }
     }
 }
 
-/// Milliseconds of work where there are many apps.
+/// Milliseconds of work where there are many apps. `only`: of this app alone.
 fn gathered(
     glance: Glance,
     fleet: &Fleet,
     mut app_states: BTreeMap<AppName, Arc<AppState>>,
-    paused: bool,
-    now: Timestamp,
+    only: Option<&AppName>,
+    (paused, now): (bool, Timestamp),
 ) -> FleetStatus {
     let bases = |app: &AppName| app_states.get(app).map(|s| s.bases.clone()).unwrap_or_default();
     let families = family::of_apps(fleet.apps.values(), bases).unwrap_or_default();
@@ -219,6 +219,7 @@ fn gathered(
     let apps = fleet
         .apps
         .values()
+        .filter(|app| only.is_none_or(|only| app.name == *only))
         .map(|app| {
             let app_state = app_states.remove(&app.name).unwrap_or_default();
             AppStatus {
@@ -246,14 +247,32 @@ fn gathered(
 /// # Errors
 /// When the store cannot be read.
 pub async fn of_bot(bot: &Bot) -> Result<FleetStatus, StoreError> {
+    let glance = bot.store.glance().await?;
+    let mut fleet_status = of_glance(bot, glance, None).await;
+    fleet_status.troubles.extend(bot.troubles.all());
+    Ok(fleet_status)
+}
+
+/// The same of one app; `None`: it is not configured.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn of_app(bot: &Bot, app: &AppName) -> Result<Option<FleetStatus>, StoreError> {
+    if bot.app(app).is_none() {
+        return Ok(None);
+    }
+    let glance = bot.store.glance_of(app.clone()).await?;
+    let fleet_status = of_glance(bot, glance, Some(app.clone())).await;
+    // It may have been taken out of the configuration meanwhile.
+    Ok((!fleet_status.apps.is_empty()).then_some(fleet_status))
+}
+
+async fn of_glance(bot: &Bot, glance: Glance, only: Option<AppName>) -> FleetStatus {
     let fleet = bot.in_force();
     let apps = fleet.fleet.apps.keys();
     let app_states = apps.map(|app| (app.clone(), bot.app_state(app))).collect();
-    let glance = bot.store.glance().await?;
-    let (paused, now) = (bot.paused(), clock::now());
-    let mut fleet_status = run_blocking(move || gathered(glance, &fleet.fleet, app_states, paused, now)).await;
-    fleet_status.troubles.extend(bot.troubles.all());
-    Ok(fleet_status)
+    let at = (bot.paused(), clock::now());
+    run_blocking(move || gathered(glance, &fleet.fleet, app_states, only.as_ref(), at)).await
 }
 
 /// What is wrong around the bot.

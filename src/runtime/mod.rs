@@ -1,5 +1,6 @@
 //! The only asynchronous orchestration: where decisions, the store and the clients meet.
 
+pub mod app_history;
 pub mod archives;
 pub mod bases;
 pub mod blocking;
@@ -33,6 +34,7 @@ pub mod registry_tags;
 pub mod registry_watch;
 pub mod repository;
 pub mod rollout_slots;
+pub mod run_logs;
 pub mod run_slots;
 pub mod self_container;
 pub mod supervisor;

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod layer_cache;
 pub mod lock;
 pub mod marks;
+pub mod one_app;
 pub mod outbox;
 pub mod overview;
 pub mod packed;

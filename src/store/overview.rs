@@ -274,7 +274,7 @@ fn newest(connection: &Connection) -> Result<Vec<RunEnd>, StoreError> {
     Ok(newest)
 }
 
-fn run_end(connection: &Connection, row: StreamRow) -> Result<Option<RunEnd>, StoreError> {
+pub(super) fn run_end(connection: &Connection, row: StreamRow) -> Result<Option<RunEnd>, StoreError> {
     let Stream::Run(run) = row.stream else { return Ok(None) };
     let last = match row.closed {
         Some(_) => event(connection, sql::LAST_EVENT, &row.stream.to_string())?,

@@ -48,6 +48,8 @@ statements! {
          ORDER BY opened DESC, id DESC LIMIT ?1";
     Often RECENT_RUNS_OF = "SELECT id, app, opened, closed, cause FROM streams WHERE app = ?1 AND kind = 'run' \
          ORDER BY opened DESC, id DESC LIMIT ?2";
+    Often RECENT_ROLLOUTS_OF = "SELECT id, app, opened, closed, cause FROM streams WHERE app = ?1 AND kind = 'rollout' \
+         ORDER BY opened DESC, id DESC LIMIT ?2";
     Often RUN_LENGTHS = "SELECT opened, closed FROM streams WHERE app = ?1 AND kind = 'run' \
          ORDER BY opened DESC, id DESC LIMIT ?2";
     Often CLOSED_SINCE = "SELECT id, app, opened, closed, cause FROM streams WHERE closed >= ?1 ORDER BY closed DESC";

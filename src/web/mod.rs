@@ -1,8 +1,10 @@
-//! Health, readiness, metrics, a status page and the plan as JSON over HTTP (docs/api.md). Reading only: nothing is controlled over TCP.
+//! Health, readiness, metrics, pages and the plan as JSON over HTTP (docs/api.md, docs/pages.md). Reading only: nothing is controlled over TCP.
 
 mod door;
 mod host;
-mod page;
+mod pages;
+mod respond;
 pub mod serve;
 mod shared;
 pub mod standby;
+mod visits;

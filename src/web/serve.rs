@@ -1,7 +1,9 @@
 //! The small HTTP server.
 
+use super::pages::fleet;
+use super::respond::{HTML, TEXT, respond};
 use super::shared::{Shared, State as Moment};
-use super::{door, host, page};
+use super::{door, host, visits};
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
 use crate::runtime::metrics::page::{self as metrics, Format};
@@ -23,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
 /// Serves until shutdown.
 ///
@@ -57,8 +59,8 @@ pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: Cancellati
 }
 
 /// The bot, and its last responses.
-struct Site {
-    bot: Arc<Bot>,
+pub(super) struct Site {
+    pub(super) bot: Arc<Bot>,
     metrics: Shared,
     open_metrics: Shared,
     page: Shared,
@@ -77,8 +79,13 @@ fn router(bot: Arc<Bot>) -> Router {
     });
     let pages = Router::new()
         .route("/", get(status))
+        .route("/apps/{app}", get(visits::app))
+        .route("/runs/{run}", get(visits::run))
+        .route("/runs/{run}/log/{log}", get(visits::log))
+        .route("/rollouts/{rollout}", get(visits::rollout))
         .route("/api/v1/plan", get(plan))
         .route("/api/v1/rollouts", get(rollouts))
+        .fallback(visits::nothing)
         .layer(from_fn_with_state(bot, only_known_names));
     // Probes and monitoring may use any name for us, and these pages show nothing that a foreign web page could use.
     Router::new()
@@ -110,7 +117,7 @@ async fn only_known_names(State(bot): State<Arc<Bot>>, request: Request, next: N
 /// Healthy while the process lives and its store responds. Other problems are only notes: a restart would fix none of
 /// them.
 async fn health(State(site): State<Arc<Site>>) -> Response {
-    respond(noted(&site.bot, "ok").await, "text/plain; charset=utf-8")
+    respond(noted(&site.bot, "ok").await, TEXT)
 }
 
 async fn noted(bot: &Bot, first: &str) -> Result<String, StoreError> {
@@ -125,8 +132,8 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
         Ok(term) if term > bot.store.term() => {
             (StatusCode::SERVICE_UNAVAILABLE, "a newer lowtide owns this state\n").into_response()
         }
-        Ok(_) => respond(noted(bot, "ready").await, "text/plain; charset=utf-8"),
-        Err(error) => respond(Err::<String, _>(error), "text/plain; charset=utf-8"),
+        Ok(_) => respond(noted(bot, "ready").await, TEXT),
+        Err(error) => respond(Err::<String, _>(error), TEXT),
     }
 }
 
@@ -145,9 +152,9 @@ async fn status(State(site): State<Arc<Site>>) -> Response {
     let html = site.page.get(|| Moment::of(&site.bot), async {
         let fleet_status = fleet_status::of_bot(&site.bot).await?;
         let (instance, zone) = (site.bot.instance.clone(), site.bot.in_force().fleet.timezone.clone());
-        Ok(run_blocking(move || page::html(&fleet_status, &instance, &zone).into_string()).await)
+        Ok(run_blocking(move || fleet::html(&fleet_status, &instance, &zone).into_string()).await)
     });
-    respond(html.await, "text/html; charset=utf-8")
+    respond(html.await, HTML)
 }
 
 /// As `plan --json`.
@@ -186,25 +193,4 @@ async fn planned(
         })
     });
     respond(text.await, "application/json")
-}
-
-/// Errors go to our own log only: a client over TCP just learns that there is one.
-fn respond(body: Result<impl IntoResponse, StoreError>, kind: &'static str) -> Response {
-    match body {
-        Ok(body) => {
-            // The page shows text from outside: nothing but its own style may load or run.
-            let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-            let headers = [
-                (header::CONTENT_TYPE, kind),
-                (header::CONTENT_SECURITY_POLICY, policy),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                (header::CACHE_CONTROL, "no-store"),
-            ];
-            (headers, body).into_response()
-        }
-        Err(error) => {
-            error!(%error, source = ?std::error::Error::source(&error), "the store does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n").into_response()
-        }
-    }
 }

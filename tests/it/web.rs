@@ -1,6 +1,8 @@
 //! What a bot over a real store serves, without an engine: pages, JSON, the control socket, and which configuration it follows.
 
 mod followed;
+mod pages;
+mod past;
 
 use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
@@ -104,10 +106,16 @@ async fn http_responds_and_reads_only() {
     }
     let (status, page) = get("/").await;
     assert_eq!(status, 200);
+    // Links lead to pages of its own; nothing is loaded.
+    let links: Vec<&str> = page.split("href=\"").skip(1).collect();
+    assert!(links.iter().any(|link| link.starts_with("/apps/web\"")), "{page}");
     assert!(
-        page.contains("web") && !page.contains("src=") && !page.contains("href="),
+        links
+            .iter()
+            .all(|link| link.starts_with('/') || link.starts_with("#main\"")),
         "{page}"
     );
+    assert!(!page.contains("src=") && !page.contains("<link"), "{page}");
     let client = reqwest::Client::new();
     let posted = client.post(format!("http://{address}/")).send().await.unwrap();
     assert_eq!(posted.status().as_u16(), 405);
@@ -352,6 +360,7 @@ async fn an_open_rollout_is_shown_over_http() {
     let page = get("/").await.text().await.unwrap();
     for shown in [
         "web → ",
+        "<a href=\"/rollouts/00000000000000000000000009\">",
         "<code>t1</code>",
         "is in progress",
         "stop-first",
@@ -422,6 +431,10 @@ async fn pages_are_served_under_names_of_our_own_only() {
     let serving = tokio::spawn(serve_on(Arc::clone(&bot), listener, stop.clone()));
     for (target, host, status) in [
         ("/", "evil.example.com", 421),
+        ("/apps/web", "evil.example.com", 421),
+        ("/runs/1", "evil.example.com", 421),
+        ("/no/such/page", "evil.example.com", 421),
+        ("/apps/web", "localhost", 200),
         ("/api/v1/plan", "evil.example.com:7077", 421),
         ("/api/v1/rollouts", "evil.example.com", 421),
         ("http://evil.example.com/", "localhost", 421),

@@ -8,10 +8,16 @@ use super::words::{counted, plural};
 use lowtide_model::inventory::{Change, PackageChange};
 
 /// Rows of packages in a mail; `lowtide show` has them all.
-const PACKAGES: usize = 20;
+pub(super) const PACKAGES: usize = 20;
 
 /// Blocks for a section *What changed*.
 pub(super) fn blocks(change: Option<&Change>) -> Vec<Block> {
+    blocks_up_to(change, PACKAGES)
+}
+
+/// The same with at most so many packages.
+#[must_use]
+pub fn blocks_up_to(change: Option<&Change>, cap: usize) -> Vec<Block> {
     let Some(change) = change else {
         return vec![Block::Text(
             "This is the first release: there is nothing to compare it with.".to_owned(),
@@ -19,7 +25,7 @@ pub(super) fn blocks(change: Option<&Change>) -> Vec<Block> {
     };
     let mut blocks = Vec::new();
     if !change.packages.is_empty() {
-        let (rows, more) = capped(change.packages.iter().map(row).collect(), PACKAGES);
+        let (rows, more) = capped(change.packages.iter().map(row).collect(), cap);
         blocks.push(Block::Packages { rows, more });
     }
     if !change.config.is_empty() {

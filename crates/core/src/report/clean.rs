@@ -18,8 +18,17 @@ pub fn one_line(text: &str, max: usize) -> String {
 }
 
 /// One line of a log: its inner spacing is preserved, colours and control characters are not.
-pub(super) fn log_line(text: &str) -> String {
+#[must_use]
+pub fn log_line(text: &str) -> String {
     shortened(printable(text).trim_end(), LOG_LINE)
+}
+
+/// The same in full, however long it is.
+#[must_use]
+pub fn whole_line(text: &str) -> String {
+    let mut line = printable(text);
+    line.truncate(line.trim_end().len());
+    line
 }
 
 /// `text`, cut to `max` characters with an ellipsis where something is missing.
@@ -78,6 +87,8 @@ mod tests {
         );
         assert_eq!(log_line("\u{1b}]0;title\u{7}text"), " text");
         assert_eq!(one_line("abcdef", 4), "abc…");
+        let long = "x".repeat(LOG_LINE + 1);
+        assert_eq!(whole_line(&format!("\u{1b}[31m{long}\u{1b}[0m \r")), long);
         // A pipe has no width.
         assert_eq!(one_line("abcdef", usize::MAX), "abcdef");
     }
@@ -85,7 +96,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_hostile_is_left(text in "\\PC*|(?s).{0,300}") {
-            for line in [one_line(&text, 120), log_line(&text)] {
+            for line in [one_line(&text, 120), log_line(&text), shortened(&whole_line(&text), LOG_LINE)] {
                 prop_assert!(!line.chars().any(|c| c.is_control() || reorders(c)), "{line:?}");
                 prop_assert!(line.chars().count() <= LOG_LINE);
             }

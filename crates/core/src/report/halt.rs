@@ -197,7 +197,8 @@ pub(super) fn sections(form: Option<&Form>, probation: u32) -> Vec<Section> {
 }
 
 /// The command that lifts the halt, or that shows what is needed to lift it.
-pub(super) fn command(app: &str, reason: &HaltReason, require: Require) -> String {
+#[must_use]
+pub fn command(app: &str, reason: &HaltReason, require: Require) -> String {
     match required(reason, require) {
         Require::Reason => format!("lowtide resume {app} --reason \"…\""),
         Require::Countermeasure => format!("lowtide incident {app}"),

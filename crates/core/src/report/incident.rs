@@ -16,6 +16,8 @@ use lowtide_model::window::Closing;
 const TIMELINE_LINES: usize = 30;
 /// Lines of each container's log in a mail.
 const LOG: usize = 20;
+/// Lines and packages of a page: more than a rollout usually has.
+const PAGE: usize = 500;
 /// Containers whose logs a mail shows.
 const CANDIDATES: usize = 3;
 
@@ -149,8 +151,23 @@ fn last_lines(incident: &Incident) -> &[String] {
 
 /// Of a mail: after *Why*.
 pub(super) fn sections(incident: &Incident) -> Vec<Section> {
+    sections_up_to(incident, TIMELINE_LINES, change::PACKAGES)
+}
+
+/// All there is to say of a rollout besides its facts, its steps and why it failed, for a page.
+#[must_use]
+pub fn in_full(incident: &Incident) -> Vec<Section> {
+    sections_up_to(incident, PAGE, PAGE)
+}
+
+/// Logs and exit states of all new containers.
+pub(super) fn all_logs(incident: &Incident) -> Vec<Block> {
+    blocks_of_logs(&incident.candidates, PAGE)
+}
+
+fn sections_up_to(incident: &Incident, lines: usize, packages: usize) -> Vec<Section> {
     let timeline: Vec<String> = timeline(incident).iter().map(|line| clean::log_line(line)).collect();
-    let earlier = timeline.len().saturating_sub(TIMELINE_LINES);
+    let earlier = timeline.len().saturating_sub(lines);
     let lines = timeline[earlier..].to_vec();
     let mut sections = vec![Section::new("What happened", vec![Block::Log { lines, earlier }])];
     let measured: Vec<String> = incident.readiness.iter().map(ready).collect();
@@ -160,7 +177,7 @@ pub(super) fn sections(incident: &Incident) -> Vec<Section> {
     if incident.change.is_some() {
         sections.push(Section::new(
             "What the release brought",
-            change::blocks(incident.change.as_ref()),
+            change::blocks_up_to(incident.change.as_ref(), packages),
         ));
     }
     if incident.irreversible || !incident.hooks.is_empty() {
@@ -171,11 +188,16 @@ pub(super) fn sections(incident: &Incident) -> Vec<Section> {
 
 /// Logs and exit states of the new containers; of a mail's *Why*.
 pub(super) fn logs(incident: &Incident) -> Vec<Block> {
+    let shown = incident.candidates.len().min(CANDIDATES);
+    blocks_of_logs(&incident.candidates[..shown], LOG)
+}
+
+fn blocks_of_logs(candidates: &[Candidate], most: usize) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for candidate in incident.candidates.iter().take(CANDIDATES) {
+    for candidate in candidates {
         blocks.push(Block::Text(format!("{}.", words::sentence_start(&ended(candidate)))));
         if !candidate.log.is_empty() {
-            let earlier = candidate.log.len().saturating_sub(LOG);
+            let earlier = candidate.log.len().saturating_sub(most);
             let lines = candidate.log[earlier..]
                 .iter()
                 .map(|line| clean::log_line(line))

@@ -4,7 +4,7 @@
 //! [`html`] or as a channel's own markup, so all say the same.
 
 pub mod audit;
-mod change;
+pub mod change;
 pub mod clean;
 pub mod comparison;
 mod daily_report;
@@ -26,8 +26,9 @@ pub mod quantity;
 pub mod registry_tags;
 pub mod rollout;
 mod run_record;
+pub mod sections;
 pub mod style;
-mod table;
+pub mod table;
 pub mod terminal;
 pub mod text;
 pub mod trouble;

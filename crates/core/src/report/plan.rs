@@ -170,6 +170,12 @@ pub fn settings(settings: &[Setting], style: Style) -> String {
 }
 
 fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
+    format!("{}\n{}", row.app, columns(&lines(row, now), style.width, style.color))
+}
+
+/// What is ahead of an app: a label and a line of text each. A line without a label belongs to the one before.
+#[must_use]
+pub fn lines(row: &PlanRow, now: Timestamp) -> Vec<[Cell; 2]> {
     let mode = match row.mode {
         Mode::Observe => "observe: builds and tests, pushes and rolls out nothing",
         Mode::Active => "active",
@@ -218,7 +224,7 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
             lines.push(line("", Ink::Warn.cell(text)));
         }
     }
-    format!("{}\n{}", row.app, columns(&lines, style.width, style.color))
+    lines
 }
 
 fn next_run(row: &PlanRow, now: Timestamp) -> String {

@@ -236,16 +236,22 @@ pub fn steps(
         Chosen::Assumed => "; each container or service that preflight finds takes them in turn",
     };
     let head = format!("rollout {} to {target}, step by step{stands}\n", rollout.short());
-    let mut last = None;
-    let rows: Vec<[Cell; 3]> = preview
-        .steps
-        .iter()
-        .map(|line| {
-            let again = last.replace(line.unit) == Some(line.unit);
-            row(preview, line, again, now)
-        })
-        .collect();
+    let mut rows = step_rows(preview, now);
+    for [name, _, _] in &mut rows {
+        name.text.insert_str(0, "  ");
+    }
     format!("{head}{}", columns(&rows, style.width, style.color))
+}
+
+/// Every step: its unit where that is another one than before, the step, and how far it is.
+#[must_use]
+pub fn step_rows(preview: &RolloutPreview, now: Timestamp) -> Vec<[Cell; 3]> {
+    let mut last = None;
+    let rows = preview.steps.iter().map(|line| {
+        let again = last.replace(line.unit) == Some(line.unit);
+        row(preview, line, again, now)
+    });
+    rows.collect()
 }
 
 fn row(preview: &RolloutPreview, line: &Planned, again: bool, now: Timestamp) -> [Cell; 3] {
@@ -265,11 +271,7 @@ fn row(preview: &RolloutPreview, line: &Planned, again: bool, now: Timestamp) ->
     };
     let done = matches!(line.state, PlannedState::Done { .. });
     let step = if done { Ink::Soft } else { Ink::Plain };
-    [
-        Cell::from(format!("  {name}")),
-        step.cell(what(&line.what)),
-        ink.cell(state),
-    ]
+    [Cell::from(name), step.cell(what(&line.what)), ink.cell(state)]
 }
 
 fn what(what: &What) -> String {

@@ -34,9 +34,9 @@ pub(super) fn pieces(text: &str, width: usize) -> Vec<String> {
     chars.chunks(width.max(1)).map(|c| c.iter().collect()).collect()
 }
 
-/// How a cell is painted where colour is wanted.
+/// How a cell is painted where colour is wanted: on a terminal, and on the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ink {
+pub enum Ink {
     Plain,
     Soft,
     Good,
@@ -45,9 +45,9 @@ pub(super) enum Ink {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) ink: Ink,
+pub struct Cell {
+    pub text: String,
+    pub ink: Ink,
 }
 
 impl From<String> for Cell {

@@ -70,27 +70,7 @@ pub fn run_line(row: &RunRow, now: Timestamp, style: Style) -> String {
 #[must_use]
 pub fn show_run(view: &RunView, zone: &str, style: Style) -> String {
     let row = &view.row;
-    let mut facts: Vec<[Cell; 2]> = vec![
-        fact("run", row.run.to_string()),
-        fact("app", row.app.to_string()),
-        fact("trigger", words::triggered(&row.trigger)),
-        fact("started", words::moment(row.started, zone)),
-        fact("config", clean::one_line(&view.revision, 40)),
-    ];
-    if let Some(commit) = &view.commit {
-        let subject = clean::one_line(&commit.subject, 100);
-        let author = clean::one_line(&commit.author, 60);
-        facts.push(fact(
-            "commit",
-            format!("{} {subject} ({author})", words::short_commit(&commit.id)),
-        ));
-        facts.extend(view.link.as_ref().map(|link| fact("page", link.clone())));
-    }
-    if !view.because.is_empty() {
-        facts.push(fact("rebuilt for", words::because(&view.because)));
-    }
-    facts.push([Ink::Soft.cell("result"), run_result(row)]);
-    let mut out = columns(&facts, style.width, style.color);
+    let mut out = columns(&run_facts(view, zone), style.width, style.color);
     let stages: Vec<_> = view
         .stages
         .iter()
@@ -124,30 +104,37 @@ pub fn show_run(view: &RunView, zone: &str, style: Style) -> String {
     out
 }
 
+/// What a run is about: a label and its value each.
+#[must_use]
+pub fn run_facts(view: &RunView, zone: &str) -> Vec<[Cell; 2]> {
+    let row = &view.row;
+    let mut facts: Vec<[Cell; 2]> = vec![
+        fact("run", row.run.to_string()),
+        fact("app", row.app.to_string()),
+        fact("trigger", words::triggered(&row.trigger)),
+        fact("started", words::moment(row.started, zone)),
+        fact("config", clean::one_line(&view.revision, 40)),
+    ];
+    if let Some(commit) = &view.commit {
+        let subject = clean::one_line(&commit.subject, 100);
+        let author = clean::one_line(&commit.author, 60);
+        facts.push(fact(
+            "commit",
+            format!("{} {subject} ({author})", words::short_commit(&commit.id)),
+        ));
+        facts.extend(view.link.as_ref().map(|link| fact("page", link.clone())));
+    }
+    if !view.because.is_empty() {
+        facts.push(fact("rebuilt for", words::because(&view.because)));
+    }
+    facts.push([Ink::Soft.cell("result"), run_result(row)]);
+    facts
+}
+
 /// `show ROLLOUT`.
 #[must_use]
 pub fn show_rollout(view: &RolloutView, zone: &str, style: Style) -> String {
-    let result = match &view.conclusion {
-        None => Ink::Plain.cell("under way"),
-        Some(c) => {
-            let ink = match c {
-                RolloutConclusion::Done | RolloutConclusion::AlreadyThere => Ink::Good,
-                RolloutConclusion::Superseded { .. } => Ink::Soft,
-                RolloutConclusion::Refused { .. } => Ink::Warn,
-                RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => Ink::Bad,
-            };
-            ink.cell(words::rollout_concluded(c))
-        }
-    };
-    let facts = [
-        fact("rollout", view.rollout.to_string()),
-        fact("app", view.app.to_string()),
-        fact("target", view.target.to_string()),
-        fact("release", clean::one_line(&view.tag, 128)),
-        fact("started", words::moment(view.started, zone)),
-        [Ink::Soft.cell("result"), result],
-    ];
-    let mut out = columns(&facts, style.width, style.color);
+    let mut out = columns(&rollout_facts(view, zone), style.width, style.color);
     let steps: Vec<_> = view
         .steps
         .iter()
@@ -173,6 +160,36 @@ pub fn show_rollout(view: &RolloutView, zone: &str, style: Style) -> String {
     out
 }
 
+/// What a rollout is about: a label and its value each.
+#[must_use]
+pub fn rollout_facts(view: &RolloutView, zone: &str) -> Vec<[Cell; 2]> {
+    vec![
+        fact("rollout", view.rollout.to_string()),
+        fact("app", view.app.to_string()),
+        fact("target", view.target.to_string()),
+        fact("release", clean::one_line(&view.tag, 128)),
+        fact("started", words::moment(view.started, zone)),
+        [Ink::Soft.cell("result"), rollout_result(view.conclusion.as_ref())],
+    ]
+}
+
+/// How a rollout ended; `None`: it has not.
+#[must_use]
+pub fn rollout_result(conclusion: Option<&RolloutConclusion>) -> Cell {
+    match conclusion {
+        None => Ink::Plain.cell("under way"),
+        Some(c) => {
+            let ink = match c {
+                RolloutConclusion::Done | RolloutConclusion::AlreadyThere => Ink::Good,
+                RolloutConclusion::Superseded { .. } => Ink::Soft,
+                RolloutConclusion::Refused { .. } => Ink::Warn,
+                RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => Ink::Bad,
+            };
+            ink.cell(words::rollout_concluded(c))
+        }
+    }
+}
+
 fn run_cells(row: &RunRow, now: Timestamp) -> [Cell; 6] {
     [
         Ink::Soft.cell(row.run.short()),
@@ -184,7 +201,9 @@ fn run_cells(row: &RunRow, now: Timestamp) -> [Cell; 6] {
     ]
 }
 
-fn run_result(row: &RunRow) -> Cell {
+/// How a run ended.
+#[must_use]
+pub fn run_result(row: &RunRow) -> Cell {
     let Some(conclusion) = &row.conclusion else {
         return "under way".into();
     };
@@ -198,11 +217,7 @@ fn run_result(row: &RunRow) -> Cell {
 
 /// What an app is at, in a few words.
 #[must_use]
-pub fn state_words(row: &StatusRow, now: Timestamp, zone: &str) -> String {
-    row_state(row, now, zone).text
-}
-
-fn row_state(row: &StatusRow, now: Timestamp, zone: &str) -> Cell {
+pub fn row_state(row: &StatusRow, now: Timestamp, zone: &str) -> Cell {
     let mut cell = state(&row.state, now, zone);
     if !row.probation.is_empty() {
         cell.text.push_str(&format!("; {}", halt::probation(&row.probation)));
