@@ -398,6 +398,7 @@ fn tested() -> [RunEvent; 2] {
     let failed = FailedTest {
         name: format!("suite.{SCRIPT}"),
         message: vec!["it is flaky".to_owned()],
+        place: None,
     };
     [
         started(Effect::Test(test())),
