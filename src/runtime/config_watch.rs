@@ -9,9 +9,9 @@ use jiff::SignedDuration;
 use lowtide_core::config::validate;
 use lowtide_core::decide::notify;
 use lowtide_core::yaml::age::Beside;
-use lowtide_core::yaml::diagnostic;
-use lowtide_model::failure::Failure;
-use lowtide_model::message::{Addressees, Message, MessageBody};
+use lowtide_core::yaml::diagnostic::{self, Problem};
+use lowtide_model::failure::{Failure, Finding};
+use lowtide_model::message::{Addressees, ConfigCommit, Message, MessageBody};
 use lowtide_model::policy::{GitRef, Source};
 use lowtide_model::trouble::RefusedRevision;
 use std::path::{Path, PathBuf};
@@ -234,8 +234,10 @@ impl Watch {
                     apps = in_force.fleet.apps.len(),
                     "a new configuration is in effect"
                 );
+                let apps = in_force.fleet.apps.len();
                 bot.put_in_force(in_force);
                 self.accept(bot).await?;
+                self.record(bot, &found.revision, apps).await?;
                 Ok(Seen::TakenUp)
             }
             Err(NotReady::Away(failure)) => {
@@ -244,11 +246,12 @@ impl Watch {
                 Ok(Seen::Blind)
             }
             Err(NotReady::Refused(problems)) => {
+                let words = diagnostic::terminal(&found.shown, &String::from_utf8_lossy(&found.text), &problems);
                 error!(
                     revision = found.revision,
-                    "the configuration is refused; the current one stays in effect\n{problems}"
+                    "the configuration is refused; the current one stays in effect\n{words}"
                 );
-                refuse(bot, &found.revision, &problems).await?;
+                refuse(bot, &found.revision, words, self.place.commit(&problems)).await?;
                 self.cleared = false;
                 self.refused = Some(found.revision);
                 Ok(Seen::Refused)
@@ -266,26 +269,47 @@ impl Watch {
         Ok(())
     }
 
+    /// Tells the configuration's repository that a commit is in force. A kill before this costs the record, not the
+    /// configuration.
+    async fn record(&self, bot: &Bot, revision: &str, apps: usize) -> Result<(), StoreError> {
+        let Place::Git { source, .. } = &self.place else {
+            return Ok(());
+        };
+        let message = Message {
+            keys: notify::config_accepted_keys(revision),
+            addressees: Addressees::Nobody,
+            at: clock::now(),
+            body: MessageBody::ConfigAccepted {
+                revision: revision.to_owned(),
+                repo: source.repo.clone(),
+                apps,
+            },
+        };
+        bot.notify(&message).await
+    }
+
     /// The whole revision with its clients.
     fn ready(&self, found: &Found, state: &Path) -> Result<InForce, NotReady> {
-        let fleet = validate::fleet_beside(&found.text, &found.beside).map_err(|problems| {
-            let text = String::from_utf8_lossy(&found.text);
-            NotReady::Refused(diagnostic::terminal(&found.shown, &text, &problems))
-        })?;
+        let fleet = validate::fleet_beside(&found.text, &found.beside).map_err(NotReady::Refused)?;
         InForce::new(found.revision.clone(), fleet, self.docker_config.clone(), state).map_err(NotReady::Away)
     }
 }
 
 /// Why a revision is not put in force.
 enum NotReady {
-    /// Every problem of it, in words.
-    Refused(String),
+    /// Every problem of it.
+    Refused(Vec<Problem>),
     /// A part that it names is not there.
     Away(Failure),
 }
 
 /// One message per bad revision, however often it is looked at, also over restarts.
-async fn refuse(bot: &Bot, revision: &str, problems: &str) -> Result<(), StoreError> {
+async fn refuse(
+    bot: &Bot,
+    revision: &str,
+    problems: String,
+    commit: Option<ConfigCommit>,
+) -> Result<(), StoreError> {
     let now = clock::now();
     let revision_refused = RefusedRevision {
         revision: revision.to_owned(),
@@ -298,18 +322,52 @@ async fn refuse(bot: &Bot, revision: &str, problems: &str) -> Result<(), StoreEr
         at: now,
         body: MessageBody::ConfigRefused {
             revision: revision.to_owned(),
-            problems: problems.to_owned(),
+            problems,
+            commit: commit.map(Box::new),
         },
     };
     bot.notify(&message).await
 }
 
 impl Place {
+    /// The problems at their lines of a commit; `None`: the configuration is a file.
+    fn commit(&self, problems: &[Problem]) -> Option<ConfigCommit> {
+        let Place::Git { source, path } = self else { return None };
+        let finding = |problem: &Problem| Finding {
+            path: path.clone(),
+            line: u32::try_from(problem.span.line).unwrap_or(u32::MAX).max(1),
+            title: problem.code.to_owned(),
+            message: [Some(&problem.message), problem.hint.as_ref()].into_iter().flatten().cloned().collect(),
+        };
+        Some(ConfigCommit {
+            repo: source.repo.clone(),
+            findings: problems.iter().take(Failure::FINDINGS).map(finding).collect(),
+        })
+    }
+
     /// How often to poll: a file is cheap to read, a remote is someone else's server.
     fn poll(&self) -> Duration {
         match self {
             Place::File(_) => Duration::from_secs(5),
             Place::Git { .. } => Duration::from_secs(60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_of_a_commit_are_at_their_lines() {
+        let text = b"version: 1\napps:\n  web:\n    source: { repo: \"https://git.example.org/web.git\" }\n    nightly: soon\n";
+        let problems = validate::fleet(text).unwrap_err();
+        let place = Place::parse("https://git.example.org/fleet.git#main:ops/lowtide.yml");
+        let commit = place.commit(&problems).unwrap();
+        assert_eq!(commit.repo, "https://git.example.org/fleet.git");
+        let line = |of: &Finding| format!("{}:{} {}: {}", of.path, of.line, of.title, of.message.join(" / "));
+        let lines: Vec<String> = commit.findings.iter().map(line).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"");
+        assert_eq!(Place::parse("/etc/lowtide.yml").commit(&problems), None);
     }
 }

@@ -2,7 +2,7 @@
 //! into words at delivery.
 
 use crate::drift::Drift;
-use crate::failure::{Failure, Fault, HaltReason, SkipReason, WaitReason};
+use crate::failure::{Failure, Fault, Finding, HaltReason, SkipReason, WaitReason};
 use crate::freshness::{PendingPackage, UnavailablePin};
 use crate::halt::{Exposure, Form, Incident, Require};
 use crate::image::Reference;
@@ -177,8 +177,28 @@ pub enum MessageBody {
     ConfigRefused {
         revision: String,
         problems: String,
+        /// `None`: it is no commit, but a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<Box<ConfigCommit>>,
+    },
+    /// A commit of the configuration is in force. It is a record.
+    ConfigAccepted {
+        /// Full hex id of the commit.
+        revision: String,
+        /// Of its repository.
+        repo: String,
+        apps: usize,
     },
     DailyReport(Box<DailyReport>),
+}
+
+/// A commit of the configuration's repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigCommit {
+    /// The remote, as the command line has it.
+    pub repo: String,
+    /// Each problem at its line.
+    pub findings: Vec<Finding>,
 }
 
 /// What is known of a commit once its run is over.
@@ -400,7 +420,7 @@ impl MessageBody {
             Self::PromotionFailed(of) => Some(&of.app),
             Self::RolloutWaits(wait) => Some(&wait.app),
             Self::RolloutUntimely(rollout) => Some(&rollout.app),
-            Self::ConfigRefused { .. } | Self::DailyReport(_) => None,
+            Self::ConfigRefused { .. } | Self::ConfigAccepted { .. } | Self::DailyReport(_) => None,
         }
     }
 }

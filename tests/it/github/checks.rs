@@ -5,7 +5,7 @@ use lowtide::channels::github::route::Place;
 use lowtide::channels::list::{Address, Notice};
 use lowtide::model::failure::{Finding, HaltReason};
 use lowtide::model::halt::{Incident, Require};
-use lowtide::model::message::{Addressees, Keys, Message, MessageBody, StageTime};
+use lowtide::model::message::{Addressees, ConfigCommit, Keys, Message, MessageBody, StageTime};
 use lowtide::model::stages::build::Build;
 use lowtide::report::message_page::Sender;
 use lowtide::runtime::channels::github::post::post;
@@ -431,4 +431,52 @@ fn halted(sha: &str, rollout: &str, failure: Failure) -> Message {
         require: Require::Reason,
     };
     message(rollout, body)
+}
+
+#[tokio::test]
+async fn a_commit_of_the_configuration_shows_whether_it_is_in_force() {
+    let house = House::as_app().await;
+    let told = |house: &House, repo: &str, sha: &str| {
+        let finding = Finding {
+            path: "lowtide.yml".to_owned(),
+            line: 5,
+            title: "bad-time".to_owned(),
+            message: vec!["`soon` is not a time of day".to_owned()],
+        };
+        let refused = MessageBody::ConfigRefused {
+            revision: sha.to_owned(),
+            problems: "bad-time".to_owned(),
+            commit: Some(Box::new(ConfigCommit {
+                repo: repo.replace("GITHUB", &house.fake.api),
+                findings: vec![finding],
+            })),
+        };
+        let accepted = MessageBody::ConfigAccepted {
+            revision: sha.to_owned(),
+            repo: repo.replace("GITHUB", &house.fake.api),
+            apps: 3,
+        };
+        [(lowtide::decide::notify::config_keys(sha), refused), (lowtide::decide::notify::config_accepted_keys(sha), accepted)]
+            .map(|(keys, body)| Message { keys, addressees: Addressees::Nobody, at: clock::now(), body })
+    };
+    let [refused, _] = told(&house, "GITHUB/example/web.git", NEW);
+    let [_, accepted] = told(&house, "GITHUB/example/web", OLD);
+    let [elsewhere, also] = told(&house, "https://git.example.org/fleet.git", OLD);
+    for message in [&refused, &accepted, &elsewhere, &also] {
+        house.bot.notify(message).await.unwrap();
+    }
+    house.deliver().await;
+    insta::assert_snapshot!(house.checks(), @"");
+    assert_eq!(house.waiting().await, 0);
+
+    let house = House::new().await;
+    for message in [&told(&house, "GITHUB/example/web.git", NEW)[0], &told(&house, "GITHUB/example/web.git", OLD)[1]] {
+        house.bot.notify(message).await.unwrap();
+    }
+    house.deliver().await;
+    let world = house.fake.world();
+    let line = |(sha, status): &(String, Value)| {
+        format!("{} {} {}: {}", &sha[..7], text(&status["context"]), text(&status["state"]), text(&status["description"]))
+    };
+    insta::assert_snapshot!(world.statuses.iter().map(line).collect::<Vec<_>>().join("\n"), @"");
 }

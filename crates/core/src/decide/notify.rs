@@ -178,6 +178,12 @@ pub fn config_keys(revision: &str) -> Keys {
     alone(format!("config/{revision}"))
 }
 
+/// Keys of *this revision is in force*.
+#[must_use]
+pub fn config_accepted_keys(revision: &str) -> Keys {
+    alone(format!("config/{revision}/accepted"))
+}
+
 /// Keys of the report of one local day.
 #[must_use]
 pub fn daily_report_keys(day: Date) -> Keys {

@@ -36,7 +36,9 @@ impl Place {
             | MessageBody::UnfixableUpdates { app, .. }
             | MessageBody::Promoted { app, .. } => Self::App(app.clone()),
             MessageBody::PromotionFailed(of) => Self::App(of.app.clone()),
-            MessageBody::ConfigRefused { .. } | MessageBody::DailyReport(_) => Self::Fleet,
+            MessageBody::ConfigRefused { .. } | MessageBody::ConfigAccepted { .. } | MessageBody::DailyReport(_) => {
+                Self::Fleet
+            }
         }
     }
 

@@ -104,7 +104,8 @@ pub fn page(body: &MessageBody, at: Timestamp, sender: &Sender) -> Rendered {
             form,
             probation,
         } => resumed(app, by, why, halt::sections(form.as_deref(), *probation)),
-        MessageBody::ConfigRefused { revision, problems } => config_refused(revision, problems),
+        MessageBody::ConfigRefused { revision, problems, .. } => config_refused(revision, problems),
+        MessageBody::ConfigAccepted { revision, apps, .. } => run_record::config_accepted(revision, *apps),
         MessageBody::DailyReport(body) => return super::daily_report::page(body, sender),
     };
     signed(linked(rendered, &Place::of(body), sender), at, sender)

@@ -1,8 +1,8 @@
-//! Records of the runs that build a commit, as a check beside the commit shows them.
+//! Records of what became of a commit, as a check beside it shows them.
 
 use super::page::{Block, Page, Rendered, Section, Tone};
 use super::quantity::duration;
-use super::words::{self, short_commit};
+use super::words::{self, counted, short_commit};
 use super::{change, clean, message_page};
 use lowtide_model::failure::Fault;
 use lowtide_model::message::{EndedRun, Verdict};
@@ -67,6 +67,23 @@ pub(super) fn ended(ended: &EndedRun) -> Rendered {
             now: line(&ended.verdict),
             sections,
             footer: OFTEN.to_owned(),
+        },
+    }
+}
+
+/// A commit of the configuration.
+pub(super) fn config_accepted(revision: &str, apps: usize) -> Rendered {
+    let title = format!("configuration {} is in effect", short_commit(revision));
+    Rendered {
+        subject: title.clone(),
+        lead: false,
+        page: Page {
+            tone: Tone::Good,
+            pill: "in effect".to_owned(),
+            title,
+            now: format!("It is valid, and lowtide works by it: {}.", counted(apps, "app", "apps")),
+            sections: Vec::new(),
+            footer: "One record per commit of the configuration.".to_owned(),
         },
     }
 }

@@ -32,6 +32,7 @@ pub(super) async fn post(
     let id = match of {
         CheckOf::Run(run) => run.to_string(),
         CheckOf::Rollout(rollout) => rollout.to_string(),
+        CheckOf::Configuration => sha.to_owned(),
     };
     let words = markdown::check(notice, sender);
     let url = sender
@@ -97,6 +98,8 @@ impl Shown {
                 let opened = incident.as_ref().map_or(notice.at, |incident| incident.opened);
                 (opened, Some("failure"))
             }
+            MessageBody::ConfigRefused { .. } => (notice.at, Some("failure")),
+            MessageBody::ConfigAccepted { .. } => (notice.at, Some("success")),
             MessageBody::RunStarted { .. }
             | MessageBody::RunFailed { .. }
             | MessageBody::RunPassed { .. }
@@ -110,7 +113,6 @@ impl Shown {
             | MessageBody::RolloutWaits(_)
             | MessageBody::RolloutUntimely(_)
             | MessageBody::Resumed { .. }
-            | MessageBody::ConfigRefused { .. }
             | MessageBody::DailyReport(_) => (notice.at, None),
         };
         Self { started, conclusion }
@@ -136,6 +138,7 @@ fn findings(body: &MessageBody) -> &[Finding] {
             Verdict::Failed { failure, .. } => places(failure),
             Verdict::Passed { .. } | Verdict::Unused { .. } | Verdict::Cancelled { .. } => &[],
         },
+        MessageBody::ConfigRefused { commit, .. } => commit.as_ref().map_or(&[], |commit| commit.findings.as_slice()),
         MessageBody::RunStarted { .. }
         | MessageBody::RunFailed { .. }
         | MessageBody::RunPassed { .. }
@@ -150,7 +153,7 @@ fn findings(body: &MessageBody) -> &[Finding] {
         | MessageBody::RolloutUntimely(_)
         | MessageBody::Halted { .. }
         | MessageBody::Resumed { .. }
-        | MessageBody::ConfigRefused { .. }
+        | MessageBody::ConfigAccepted { .. }
         | MessageBody::DailyReport(_) => &[],
     }
 }

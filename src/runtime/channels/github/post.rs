@@ -89,9 +89,10 @@ pub async fn post(
     }
 }
 
-/// Of a status or a check run: one per app, as several may be built from one repository.
+/// Of a status or a check run: one per app, as several may be built from one repository. The configuration's is none that an
+/// app can have.
 fn name(notice: &Notice) -> String {
-    let app = notice.body.app().map_or("config", AppName::as_str);
+    let app = notice.body.app().map_or("(configuration)", AppName::as_str);
     format!("lowtide/{app}")
 }
 

@@ -102,6 +102,7 @@ mod tests {
             body: MessageBody::ConfigRefused {
                 revision: revision.to_owned(),
                 problems: "no app".to_owned(),
+                commit: None,
             },
         }
     }

@@ -78,6 +78,9 @@ pub enum Kind {
     /// A configuration revision was refused; the last valid one stays in effect.
     #[serde(rename = "config.refused")]
     ConfigRefused,
+    /// A commit of the configuration is in force.
+    #[serde(rename = "config.accepted")]
+    ConfigAccepted,
     #[serde(rename = "report.daily")]
     ReportDaily,
 }
@@ -259,8 +262,18 @@ fn facts(body: &MessageBody) -> (Kind, Facts) {
             (Kind::AppHalted, facts)
         }
         MessageBody::Resumed { .. } => (Kind::AppResumed, Facts::default()),
-        MessageBody::ConfigRefused { .. } => (Kind::ConfigRefused, Facts::default()),
+        MessageBody::ConfigRefused { revision, commit, .. } => {
+            (Kind::ConfigRefused, configuration(commit.as_ref().map(|_| revision)))
+        }
+        MessageBody::ConfigAccepted { revision, .. } => (Kind::ConfigAccepted, configuration(Some(revision))),
         MessageBody::DailyReport(_) => (Kind::ReportDaily, Facts::default()),
+    }
+}
+
+fn configuration(commit: Option<&String>) -> Facts {
+    Facts {
+        commit: commit.cloned(),
+        ..Facts::default()
     }
 }
 

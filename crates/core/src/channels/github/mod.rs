@@ -3,4 +3,5 @@
 pub mod config;
 pub mod keys;
 pub mod policy;
+pub(crate) mod repository;
 pub mod route;

@@ -3,6 +3,7 @@
 
 use super::keys::Github;
 use super::policy::GithubPolicy;
+use super::repository::repo_on;
 use crate::channels::channel::{Addressed, Channel, Contacts};
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::Fault;
@@ -58,6 +59,8 @@ pub enum CheckOf {
     Run(RunId),
     /// It took its release back.
     Rollout(RolloutId),
+    /// The commit is one of the configuration.
+    Configuration,
 }
 
 /// How a rollout left its target.
@@ -79,7 +82,7 @@ impl Channel for GithubPolicy {
 
     fn route(&self, message: &Message, contacts: Contacts<'_>) -> Vec<Addressed<Place>> {
         let Some((repo, app)) = contacts.github_repo.zip(message.body.app()) else {
-            return Vec::new();
+            return self.configuration(message).into_iter().collect();
         };
         let addressed = |(lane, key, post): (Lane, String, Post)| addressed(repo, app, lane, &key, post);
         let mut posts = posts(app, message);
@@ -168,11 +171,58 @@ fn posts(app: &AppName, message: &Message) -> Vec<(Lane, String, Post)> {
         | MessageBody::RolloutWaits(_)
         | MessageBody::RolloutUntimely(_)
         | MessageBody::ConfigRefused { .. }
+        | MessageBody::ConfigAccepted { .. }
         | MessageBody::DailyReport(_) => Vec::new(),
     }
 }
 
 impl GithubPolicy {
+    /// What a commit of the configuration shows, where its repository is on this GitHub.
+    fn configuration(&self, message: &Message) -> Option<Addressed<Place>> {
+        let (sha, remote, state) = match &message.body {
+            MessageBody::ConfigRefused {
+                revision,
+                commit: Some(commit),
+                ..
+            } => (revision, &commit.repo, CommitState::Failure),
+            MessageBody::ConfigAccepted { revision, repo, .. } => (revision, repo, CommitState::Success),
+            MessageBody::ConfigRefused { commit: None, .. }
+            | MessageBody::RunStarted { .. }
+            | MessageBody::RunEnded(_)
+            | MessageBody::RunPassed { .. }
+            | MessageBody::RunFailed { .. }
+            | MessageBody::RunRecovered { .. }
+            | MessageBody::Halted { .. }
+            | MessageBody::Resumed { .. }
+            | MessageBody::UnfixableUpdates { .. }
+            | MessageBody::RolledOut { .. }
+            | MessageBody::RolloutRefused { .. }
+            | MessageBody::WentBack(_)
+            | MessageBody::PromotionFailed(_)
+            | MessageBody::Promoted { .. }
+            | MessageBody::RolloutWaits(_)
+            | MessageBody::RolloutUntimely(_)
+            | MessageBody::DailyReport(_) => return None,
+        };
+        let sha = sha.clone();
+        let post = if self.has_checks() {
+            let of = CheckOf::Configuration;
+            Post::Check { sha, of }
+        } else {
+            Post::Status { sha, state }
+        };
+        Some(Addressed {
+            keys: Keys {
+                dedup: format!("github/{}", message.keys.dedup),
+                thread: "github/configuration".to_owned(),
+            },
+            address: Place {
+                repo: repo_on(&self.api, remote)?,
+                post,
+            },
+        })
+    }
+
     /// What a commit shows: check runs of an App, which say what is under way and what says nothing of the commit; statuses
     /// of a token, which has no word for either.
     fn verdict(&self, message: &Message) -> Option<(Lane, String, Post)> {
@@ -218,6 +268,7 @@ impl GithubPolicy {
             | MessageBody::RolloutWaits(_)
             | MessageBody::RolloutUntimely(_)
             | MessageBody::ConfigRefused { .. }
+            | MessageBody::ConfigAccepted { .. }
             | MessageBody::DailyReport(_) => None,
         }
     }
@@ -261,6 +312,7 @@ fn deployment(app: &AppName, message: &Message) -> Option<(Lane, String, Post)> 
         | MessageBody::RolloutWaits(_)
         | MessageBody::RolloutUntimely(_)
         | MessageBody::ConfigRefused { .. }
+        | MessageBody::ConfigAccepted { .. }
         | MessageBody::DailyReport(_) => return None,
     };
     let post = Post::Deployment {

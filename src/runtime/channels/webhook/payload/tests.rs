@@ -195,6 +195,7 @@ fn what_is_about_no_app_names_none() {
     let refused = MessageBody::ConfigRefused {
         revision: "3f2a9c1".to_owned(),
         problems: "there is no key `nmae`".to_owned(),
+        commit: None,
     };
     let refused = sent(Addressees::Operators, refused);
     assert_eq!(refused["type"], "config.refused");

@@ -191,6 +191,7 @@ fn of_operators(evil: &str) -> Vec<MessageBody> {
         MessageBody::ConfigRefused {
             revision: e(),
             problems: e(),
+            commit: None,
         },
     ]
 }

@@ -433,6 +433,7 @@ fn a_refused_configuration() {
     let body = MessageBody::ConfigRefused {
         revision: "5d0c7e21".repeat(5),
         problems: problems.into(),
+        commit: None,
     };
     assert_snapshot!(shown(body), @"
     Subject: configuration 5d0c7e2 is refused

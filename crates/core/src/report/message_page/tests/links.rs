@@ -58,6 +58,7 @@ fn each_message_links_to_the_page_that_shows_most_about_it() {
     let refused = MessageBody::ConfigRefused {
         revision: "3f2a9c1".to_owned(),
         problems: "apps.web: …".to_owned(),
+        commit: None,
     };
     let report = MessageBody::DailyReport(Box::new(DailyReport {
         from: ts("2026-11-22T12:00:00Z"),
