@@ -304,12 +304,7 @@ enum NotReady {
 }
 
 /// One message per bad revision, however often it is looked at, also over restarts.
-async fn refuse(
-    bot: &Bot,
-    revision: &str,
-    problems: String,
-    commit: Option<ConfigCommit>,
-) -> Result<(), StoreError> {
+async fn refuse(bot: &Bot, revision: &str, problems: String, commit: Option<ConfigCommit>) -> Result<(), StoreError> {
     let now = clock::now();
     let revision_refused = RefusedRevision {
         revision: revision.to_owned(),
@@ -337,7 +332,11 @@ impl Place {
             path: path.clone(),
             line: u32::try_from(problem.span.line).unwrap_or(u32::MAX).max(1),
             title: problem.code.to_owned(),
-            message: [Some(&problem.message), problem.hint.as_ref()].into_iter().flatten().cloned().collect(),
+            message: [Some(&problem.message), problem.hint.as_ref()]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
         };
         Some(ConfigCommit {
             repo: source.repo.clone(),
@@ -367,7 +366,7 @@ mod tests {
         assert_eq!(commit.repo, "https://git.example.org/fleet.git");
         let line = |of: &Finding| format!("{}:{} {}: {}", of.path, of.line, of.title, of.message.join(" / "));
         let lines: Vec<String> = commit.findings.iter().map(line).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"ops/lowtide.yml:5 wrong-type: `apps.web.nightly` must be a map of keys, not a single value / write `nightly: { between: "22:00-02:30" }`"#);
         assert_eq!(Place::parse("/etc/lowtide.yml").commit(&problems), None);
     }
 }

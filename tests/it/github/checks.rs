@@ -456,8 +456,16 @@ async fn a_commit_of_the_configuration_shows_whether_it_is_in_force() {
             repo: repo.replace("GITHUB", &house.fake.api),
             apps: 3,
         };
-        [(lowtide::decide::notify::config_keys(sha), refused), (lowtide::decide::notify::config_accepted_keys(sha), accepted)]
-            .map(|(keys, body)| Message { keys, addressees: Addressees::Nobody, at: clock::now(), body })
+        [
+            (lowtide::decide::notify::config_keys(sha), refused),
+            (lowtide::decide::notify::config_accepted_keys(sha), accepted),
+        ]
+        .map(|(keys, body)| Message {
+            keys,
+            addressees: Addressees::Nobody,
+            at: clock::now(),
+            body,
+        })
     };
     let [refused, _] = told(&house, "GITHUB/example/web.git", NEW);
     let [_, accepted] = told(&house, "GITHUB/example/web", OLD);
@@ -466,17 +474,33 @@ async fn a_commit_of_the_configuration_shows_whether_it_is_in_force() {
         house.bot.notify(message).await.unwrap();
     }
     house.deliver().await;
-    insta::assert_snapshot!(house.checks(), @"");
+    insta::assert_snapshot!(house.checks(), @"
+    3f2a9c1 lowtide/(configuration) completed failure: Refused: 1 problem. The last valid one stays in effect.
+      lowtide.yml:5 bad-time: `soon` is not a time of day
+    1111111 lowtide/(configuration) completed success: In effect: 3 apps.
+    ");
     assert_eq!(house.waiting().await, 0);
 
     let house = House::new().await;
-    for message in [&told(&house, "GITHUB/example/web.git", NEW)[0], &told(&house, "GITHUB/example/web.git", OLD)[1]] {
+    for message in [
+        &told(&house, "GITHUB/example/web.git", NEW)[0],
+        &told(&house, "GITHUB/example/web.git", OLD)[1],
+    ] {
         house.bot.notify(message).await.unwrap();
     }
     house.deliver().await;
     let world = house.fake.world();
     let line = |(sha, status): &(String, Value)| {
-        format!("{} {} {}: {}", &sha[..7], text(&status["context"]), text(&status["state"]), text(&status["description"]))
+        format!(
+            "{} {} {}: {}",
+            &sha[..7],
+            text(&status["context"]),
+            text(&status["state"]),
+            text(&status["description"])
+        )
     };
-    insta::assert_snapshot!(world.statuses.iter().map(line).collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(world.statuses.iter().map(line).collect::<Vec<_>>().join("\n"), @"
+    3f2a9c1 lowtide/(configuration) failure: Refused: 1 problem. The last valid one stays in effect.
+    1111111 lowtide/(configuration) success: In effect: 3 apps.
+    ");
 }

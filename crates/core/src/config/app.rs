@@ -3,7 +3,6 @@
 use super::merge::Over;
 use super::publish::Template;
 use super::raw;
-use crate::channels::github::repository::{is_github_repo, repo_on};
 use crate::fleet::app::App;
 use crate::yaml::check::{Check, unknown};
 use crate::yaml::diagnostic::{Problem, Route, shown};
@@ -13,6 +12,7 @@ use crate::yaml::ready::strings;
 use crate::yaml::scope::{Origin, Scope};
 use croner::parser::{CronParser, Seconds, Year};
 use lowtide_model::defaults;
+use lowtide_model::github::{is_github_repo, repo_on};
 use lowtide_model::name::AppName;
 use lowtide_model::policy::{BuildLimits, BuildPolicy, ImageOrigin, Mode, Schedule};
 use lowtide_model::secret::SecretRef;

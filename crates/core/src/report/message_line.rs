@@ -37,7 +37,10 @@ pub fn line(body: &MessageBody) -> String {
         MessageBody::Halted { reason, .. } => words::halted(reason),
         MessageBody::Resumed { by, .. } => format!("Resumed by {by}."),
         MessageBody::ConfigRefused { commit, .. } => match commit.as_ref().map(|commit| commit.findings.len()) {
-            Some(n @ 1..) => format!("Refused: {}. The last valid one stays in effect.", words::counted(n, "problem", "problems")),
+            Some(n @ 1..) => format!(
+                "Refused: {}. The last valid one stays in effect.",
+                words::counted(n, "problem", "problems")
+            ),
             Some(0) | None => "A configuration is refused.".to_owned(),
         },
         MessageBody::ConfigAccepted { apps, .. } => format!("In effect: {}.", words::counted(*apps, "app", "apps")),

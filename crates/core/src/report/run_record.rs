@@ -81,7 +81,10 @@ pub(super) fn config_accepted(revision: &str, apps: usize) -> Rendered {
             tone: Tone::Good,
             pill: "in effect".to_owned(),
             title,
-            now: format!("It is valid, and lowtide works by it: {}.", counted(apps, "app", "apps")),
+            now: format!(
+                "It is valid, and lowtide works by it: {}.",
+                counted(apps, "app", "apps")
+            ),
             sections: Vec::new(),
             footer: "One record per commit of the configuration.".to_owned(),
         },

@@ -262,17 +262,16 @@ fn facts(body: &MessageBody) -> (Kind, Facts) {
             (Kind::AppHalted, facts)
         }
         MessageBody::Resumed { .. } => (Kind::AppResumed, Facts::default()),
-        MessageBody::ConfigRefused { revision, commit, .. } => {
-            (Kind::ConfigRefused, configuration(commit.as_ref().map(|_| revision)))
-        }
-        MessageBody::ConfigAccepted { revision, .. } => (Kind::ConfigAccepted, configuration(Some(revision))),
+        MessageBody::ConfigRefused { commit: None, .. } => (Kind::ConfigRefused, Facts::default()),
+        MessageBody::ConfigRefused { revision, .. } => (Kind::ConfigRefused, configuration(revision)),
+        MessageBody::ConfigAccepted { revision, .. } => (Kind::ConfigAccepted, configuration(revision)),
         MessageBody::DailyReport(_) => (Kind::ReportDaily, Facts::default()),
     }
 }
 
-fn configuration(commit: Option<&String>) -> Facts {
+fn configuration(commit: &str) -> Facts {
     Facts {
-        commit: commit.cloned(),
+        commit: Some(commit.to_owned()),
         ..Facts::default()
     }
 }

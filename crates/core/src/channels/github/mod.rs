@@ -3,5 +3,4 @@
 pub mod config;
 pub mod keys;
 pub mod policy;
-pub(crate) mod repository;
 pub mod route;

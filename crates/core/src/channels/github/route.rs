@@ -3,11 +3,10 @@
 
 use super::keys::Github;
 use super::policy::GithubPolicy;
-use super::repository::repo_on;
 use crate::channels::channel::{Addressed, Channel, Contacts};
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::Fault;
-use lowtide_model::github::GithubLogin;
+use lowtide_model::github::{GithubLogin, repo_on};
 use lowtide_model::message::{Keys, Message, MessageBody};
 use lowtide_model::name::{AppName, RolloutId, RunId};
 use lowtide_model::run::CommitState;
