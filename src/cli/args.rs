@@ -98,6 +98,9 @@ enum Command {
         /// Address for health, readiness, metrics and the status page.
         #[arg(long, env = "LOWTIDE_LISTEN", default_value = "127.0.0.1:7077")]
         listen: SocketAddr,
+        /// Address for hooks: signed requests to look at the configuration again (`web.hooks`). Without it none are served.
+        #[arg(long, env = "LOWTIDE_HOOKS")]
+        hooks: Option<SocketAddr>,
     },
     /// Validate the configuration.
     Check {
@@ -389,7 +392,7 @@ fn unhealthy(replace: bool) -> Unhealthy {
 
 async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Serve { listen } => serve::serve(global, listen).await,
+        Command::Serve { listen, hooks } => serve::serve(global, listen, hooks).await,
         Command::Check { schema: true, repo, .. } => check::schema(repo.is_some()),
         Command::Check {
             repo: Some(repo),

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result<Exit> {
+pub(super) async fn serve(global: &Global, listen: SocketAddr, hooks: Option<SocketAddr>) -> anyhow::Result<Exit> {
     let stop_requested = CancellationToken::new();
     tokio::spawn(on_signal(stop_requested.clone()));
     let (lock, role) = match standby::await_state(global, listen, &stop_requested).await? {
@@ -42,7 +42,8 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
     let bot = open::bot(global, loaded, &lock).await?;
     self_update::take_up(&bot).await?;
     let shutdown = stop_requested.child_token();
-    let ended = with_state(&bot, global, (listen, role), &shutdown).await;
+    let doors = Doors { listen, hooks, role };
+    let ended = with_state(&bot, global, doors, &shutdown).await;
     ended?;
     if bot.let_go.is_cancelled() && !stop_requested.is_cancelled() {
         return Err(begin_anew());
@@ -52,12 +53,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
 }
 
 /// If any of these tasks ends, the process ends: a bot that runs in part is worse than one that restarts.
-async fn with_state(
-    bot: &Arc<Bot>,
-    global: &Global,
-    (listen, role): (SocketAddr, Option<StateOwner>),
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+async fn with_state(bot: &Arc<Bot>, global: &Global, doors: Doors, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let mut ticks = tick::start(bot).await.context("the tick cannot be made")?;
     let (supervisor, requests) = Supervisor::new(Arc::clone(bot), Scope::All, shutdown.clone());
     let place = config_watch::Place::parse(&global.config);
@@ -73,7 +69,8 @@ async fn with_state(
         () = bot.unfit.cancelled() => Err(anyhow!("the rollout that started this lowtide cannot continue")),
         done = undisturbed(bot, notify::run(Arc::clone(bot), CancellationToken::new())) => done.context("the outbox"),
         done = commands(bot, requests, shutdown) => done,
-        done = pages(bot, listen, role) => done.context("the web server"),
+        done = pages(bot, doors) => done.context("the web server"),
+        done = hooks(bot, doors) => done.context("the server of hooks"),
         done = config_watch::watch(bot, &place, open::docker_config(), CancellationToken::new()) => {
             done.context("the configuration watch")
         }
@@ -113,12 +110,29 @@ async fn commands(bot: &Arc<Bot>, requests: mpsc::Sender<Request>, shutdown: &Ca
     std::future::pending().await
 }
 
-async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<StateOwner>) -> std::io::Result<()> {
+/// Where this lowtide serves.
+#[derive(Clone, Copy)]
+struct Doors {
+    listen: SocketAddr,
+    hooks: Option<SocketAddr>,
+    role: Option<StateOwner>,
+}
+
+async fn pages(bot: &Arc<Bot>, Doors { listen, role, .. }: Doors) -> std::io::Result<()> {
     match role {
         // An update helper serves no pages: on the host's network, the address belongs to the other two.
         Some(StateOwner::Helper) => std::future::pending().await,
         Some(StateOwner::Old | StateOwner::New) | None => {
             web::serve::serve(Arc::clone(bot), listen, CancellationToken::new()).await
+        }
+    }
+}
+
+async fn hooks(bot: &Arc<Bot>, Doors { hooks, role, .. }: Doors) -> std::io::Result<()> {
+    match (hooks, role) {
+        (None, _) | (_, Some(StateOwner::Helper)) => std::future::pending().await,
+        (Some(listen), Some(StateOwner::Old | StateOwner::New) | None) => {
+            web::hooks::serve(Arc::clone(bot), listen, CancellationToken::new()).await
         }
     }
 }

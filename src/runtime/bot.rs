@@ -71,6 +71,8 @@ pub struct Bot {
     pub wakeups: Wakeups,
     /// A notice was enqueued.
     pub outbox_look: Notify,
+    /// Somebody who may says that the configuration has changed.
+    pub config_look: Notify,
     pub work_lock: WorkLock,
     /// What is wrong around it.
     pub troubles: Troubles,
@@ -196,6 +198,7 @@ impl Bot {
             look: Notify::new(),
             wakeups: Wakeups::default(),
             outbox_look: Notify::new(),
+            config_look: Notify::new(),
             work_lock: WorkLock::default(),
             troubles: Troubles::default(),
             let_go: CancellationToken::new(),

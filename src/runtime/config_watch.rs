@@ -22,6 +22,9 @@ use tracing::{error, info, warn};
 /// The most a configuration may weigh; `config` refuses more with a problem, this only bounds the read.
 const MAX_BYTES: u64 = 16 << 20;
 
+/// Between a request to look again and the look.
+const SETTLE: Duration = Duration::from_millis(500);
+
 /// Where the configuration lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -155,6 +158,8 @@ pub async fn watch(
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(place.poll()) => {}
+            // A push is often several requests at once, and a flood of them must not become one of ours.
+            () = bot.config_look.notified() => tokio::time::sleep(SETTLE).await,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Health, readiness, metrics, pages and the plan as JSON over HTTP (docs/api.md, docs/pages.md). Reading only: nothing is controlled over TCP.
 
 mod door;
+mod hook_signature;
+pub mod hooks;
 mod host;
 mod pages;
 mod respond;

@@ -1,6 +1,7 @@
 //! What a bot over a real store serves, without an engine: pages, JSON, the control socket, and which configuration it follows.
 
 mod followed;
+mod hooks;
 mod pages;
 mod past;
 

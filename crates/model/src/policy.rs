@@ -15,6 +15,18 @@ pub struct WebPolicy {
     pub names: Vec<String>,
     /// Where people reach the pages; `None`: messages link to no page.
     pub public_url: Option<PublicUrl>,
+    /// Who may ask for another look at the configuration (`serve --hooks`).
+    #[serde(default)]
+    pub hooks: Hooks,
+}
+
+/// Secrets that requests are signed with, by the way they are signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// As GitHub signs: `X-Hub-Signature-256`.
+    pub github: Option<SecretRef>,
+    /// As Standard Webhooks has it; the secret begins with `whsec_`.
+    pub signed: Option<SecretRef>,
 }
 
 /// Where a browser finds the pages: `https://lowtide.example.org`, perhaps with a path, without a slash at its end. It holds

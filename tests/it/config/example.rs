@@ -161,7 +161,11 @@ fn five_lines_are_enough_for_an_app() {
       },
       "web": {
         "names": [],
-        "public_url": null
+        "public_url": null,
+        "hooks": {
+          "github": null,
+          "signed": null
+        }
       },
       "apps": {
         "web": {

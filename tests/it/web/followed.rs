@@ -84,7 +84,7 @@ async fn a_git_repository_is_followed() {
     .await;
 }
 
-fn git(dir: &Path, args: &[&str]) {
+pub(super) fn git(dir: &Path, args: &[&str]) {
     let done = Command::new("git").args(args).current_dir(dir).status().unwrap();
     assert!(done.success(), "git {args:?}");
 }

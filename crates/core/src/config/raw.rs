@@ -113,6 +113,14 @@ raw! {
         names: Option<Vec<Text>>,
         /// Where people reach the pages; messages link there: `https://lowtide.example.org`
         public_url: Option<Text>,
+        /// Requests that only mean *look at the configuration again* (`serve --hooks`).
+        hooks: Option<Hooks>,
+    }
+    Hooks {
+        /// The secret of a GitHub webhook.
+        github: Option<Secret>,
+        /// `whsec_…`: the secret of any sender that signs as Standard Webhooks has it.
+        signed: Option<Secret>,
     }
     Registry {
         username: Option<Text>,

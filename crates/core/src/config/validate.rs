@@ -66,6 +66,8 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     for (name, registry) in &fleet.registries {
         add(format!("registries.{name}.password"), registry.password.as_ref());
     }
+    add("web.hooks.github".to_owned(), fleet.web.hooks.github.as_ref());
+    add("web.hooks.signed".to_owned(), fleet.web.hooks.signed.as_ref());
     for (place, secret) in fleet.channels.secrets() {
         add(place, Some(secret));
     }

@@ -5,7 +5,7 @@ use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, shown};
 use crate::yaml::scope::Scope;
 use crate::yaml::url::url_problem;
-use lowtide_model::policy::{PublicUrl, WebPolicy};
+use lowtide_model::policy::{Hooks, PublicUrl, WebPolicy};
 
 impl Check<'_> {
     pub(super) fn pages(&mut self, top: &Scope, raw: &raw::Web) -> WebPolicy {
@@ -30,7 +30,18 @@ impl Check<'_> {
                 None
             }
         });
-        WebPolicy { names, public_url }
+        let hooks = raw.hooks.as_ref().map_or_else(Hooks::default, |raw| {
+            let here = Route::keys("web.hooks");
+            Hooks {
+                github: self.secret(top, &here.key("github"), raw.github.as_ref()),
+                signed: self.secret(top, &here.key("signed"), raw.signed.as_ref()),
+            }
+        });
+        WebPolicy {
+            names,
+            public_url,
+            hooks,
+        }
     }
 }
 
