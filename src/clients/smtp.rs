@@ -97,6 +97,8 @@ pub struct Mail {
     pub references: Vec<String>,
     /// RFC 2919, for people's filters.
     pub list_id: String,
+    /// Where a person asks not to get such mails (RFC 2369): an address. `None`: nobody may be taken off its list.
+    pub unsubscribe: Option<String>,
     /// When the notice was made, not when it is delivered.
     pub date: Timestamp,
     pub subject: String,
@@ -330,6 +332,12 @@ impl Smtp {
             // RFC 3834: no out-of-office answers, please; the second is what Exchange knows.
             .raw_header(raw("Auto-Submitted", "auto-generated"))
             .raw_header(raw("X-Auto-Response-Suppress", "All"));
+        if let Some(address) = &mail.unsubscribe {
+            builder = builder.raw_header(raw(
+                "List-Unsubscribe",
+                &format!("<mailto:{address}?subject=unsubscribe>"),
+            ));
+        }
         if let Some(opener) = &mail.in_reply_to {
             builder = builder.in_reply_to(opener.clone());
         }

@@ -5,17 +5,24 @@ use super::message_page::{self, Sender};
 use super::page::{Block, Item, Page, Rendered, Section, Tone, capped};
 use super::words::{self, counted, plural};
 use super::{change, clean, halt, outstanding};
+use lowtide_model::inventory::PackageChange;
 use lowtide_model::message::{DailyReport, DailyReportApp, DailyReportLine};
 
-/// Entries per list; a report is read on a phone.
-const ENTRIES: usize = 25;
+/// Entries of all lists together that are shown whole; a report is read on a phone.
+const FEW: usize = 12;
+/// Of more: entries of what needs somebody, and of each other list.
+const ACTIONS: usize = 8;
+const ENTRIES: usize = 4;
+/// Apps named in one entry.
+const NAMES: usize = 4;
 /// Packages named per app.
 const PACKAGES: usize = 4;
 
 pub(super) fn page(body: &DailyReport, sender: &Sender) -> Rendered {
-    let lists = Lists::of(body);
+    let mut lists = Lists::of(body);
     let (tone, verdict) = verdict(body, &lists);
     let title = title(body, &lists);
+    let counts = Counts::of(&lists);
     let mut sections = Vec::new();
     if !body.blind.is_empty() {
         let rows = body
@@ -23,19 +30,31 @@ pub(super) fn page(body: &DailyReport, sender: &Sender) -> Rendered {
             .iter()
             .map(|what| item("", clean::one_line(what, 300)))
             .collect();
-        sections.push(list("Not seen", rows));
+        sections.push(list("Not seen", rows, FEW));
     }
-    for (heading, rows) in [
-        ("Needs you", lists.action),
+    // The app that lacks most comes first.
+    lists.lacks.sort_by_key(|(security, _)| std::cmp::Reverse(*security));
+    let rest = [
         ("What changed", lists.changed),
         ("Rolled back", lists.back),
         ("Would have changed (observe mode)", lists.observed),
         ("What waits, and why", lists.waiting),
         ("Halted", lists.halted),
-        ("Missing security fixes", lists.lacks),
-    ] {
+        (
+            "Missing security fixes",
+            lists.lacks.into_iter().map(|(_, row)| row).collect(),
+        ),
+    ]
+    .map(|(heading, rows)| (heading, grouped(rows)));
+    let action = grouped(lists.action);
+    let all = action.len() + rest.iter().map(|(_, rows)| rows.len()).sum::<usize>();
+    let cap = |most: usize| if all <= FEW { FEW } else { most };
+    for (heading, rows, most) in [("Needs you", action, cap(ACTIONS))]
+        .into_iter()
+        .chain(rest.map(|(heading, rows)| (heading, rows, cap(ENTRIES))))
+    {
         if !rows.is_empty() {
-            sections.push(list(heading, rows));
+            sections.push(list(heading, rows, most));
         }
     }
     sections.push(Section::new("Also", vec![Block::Text(besides(body, lists.unchanged))]));
@@ -46,7 +65,7 @@ pub(super) fn page(body: &DailyReport, sender: &Sender) -> Rendered {
             tone,
             pill: verdict,
             title: words::sentence_start(&title),
-            now: now(body, lists.actions),
+            now: now(body, &counts),
             sections,
             footer: format!(
                 "At most one report a day, and one a week when nothing happens: if none comes for eight days, lowtide \
@@ -66,7 +85,8 @@ struct Lists {
     actions: usize,
     changed: Vec<Item>,
     back: Vec<Item>,
-    lacks: Vec<Item>,
+    /// With the number of fixes.
+    lacks: Vec<(usize, Item)>,
     observed: Vec<Item>,
     waiting: Vec<Item>,
     halted: Vec<Item>,
@@ -74,6 +94,8 @@ struct Lists {
     unchanged: usize,
     released: usize,
     rolled: usize,
+    /// Packages that releases brought in a newer version.
+    packages: usize,
 }
 
 impl Lists {
@@ -95,6 +117,12 @@ impl Lists {
             DailyReportLine::Unchanged { runs } => self.unchanged += runs,
             DailyReportLine::Released { tag: t, change } => {
                 self.released += 1;
+                let updated = |package: &&PackageChange| package.old.is_some() && package.new.is_some();
+                self.packages += change
+                    .iter()
+                    .flat_map(|change| &change.packages)
+                    .filter(updated)
+                    .count();
                 let what = format!("released {}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
                 self.changed.push(item(app, what));
             }
@@ -125,8 +153,8 @@ impl Lists {
             }
             DailyReportLine::RegistryDrifted { .. } => self.add_registry(app, line, body),
             DailyReportLine::Lacks { security } => {
-                self.lacks
-                    .push(item(app, counted(*security, "security fix", "security fixes")));
+                let what = counted(*security, "security fix", "security fixes");
+                self.lacks.push((*security, item(app, what)));
             }
             DailyReportLine::Waiting { target, tag: t, why } => {
                 self.waiting.push(item(
@@ -291,14 +319,43 @@ fn title(body: &DailyReport, lists: &Lists) -> String {
     parts.join(", ")
 }
 
-fn now(body: &DailyReport, actions: usize) -> String {
-    if !body.blind.is_empty() {
-        "Some checks or notices failed, so no news about them is not good news. They come first below.".to_owned()
-    } else if actions > 0 {
-        "What needs you comes first; the rest is for your information.".to_owned()
-    } else {
-        "Nothing needs you.".to_owned()
+/// What the first line counts.
+struct Counts {
+    rolled: usize,
+    packages: usize,
+    actions: usize,
+}
+
+impl Counts {
+    fn of(lists: &Lists) -> Self {
+        Self {
+            rolled: lists.rolled,
+            packages: lists.packages,
+            actions: lists.actions,
+        }
     }
+}
+
+/// For the one who reads no further.
+fn now(body: &DailyReport, counts: &Counts) -> String {
+    let mut parts = vec![format!("{} checked", counted(body.apps.len(), "app", "apps"))];
+    if counts.rolled > 0 {
+        parts.push(format!("{} rolled out", counted(counts.rolled, "release", "releases")));
+    }
+    if counts.packages > 0 {
+        parts.push(format!("{} updated", counted(counts.packages, "package", "packages")));
+    }
+    parts.push(if counts.actions > 0 {
+        let verb = plural(counts.actions, "needs", "need");
+        format!("{} {verb} you", counted(counts.actions, "app", "apps"))
+    } else {
+        "nothing for you".to_owned()
+    });
+    let mut line = format!("{}.", parts.join(", "));
+    if !body.blind.is_empty() {
+        line.push_str(" Some checks or notices failed, so no news about them is not good news: they come first.");
+    }
+    line
 }
 
 fn besides(body: &DailyReport, unchanged: usize) -> String {
@@ -321,7 +378,30 @@ fn besides(body: &DailyReport, unchanged: usize) -> String {
     text
 }
 
-fn list(heading: &'static str, rows: Vec<Item>) -> Section {
-    let (rows, more) = capped(rows, ENTRIES);
+/// Entries that say the same of several apps become one, where the first of them stands. Its command is the first app's.
+fn grouped(rows: Vec<Item>) -> Vec<Item> {
+    let mut groups: Vec<(Item, Vec<String>)> = Vec::new();
+    for row in rows {
+        match groups
+            .iter_mut()
+            .find(|(first, _)| first.text == row.text && !row.name.is_empty())
+        {
+            Some((_, names)) => names.push(row.name),
+            None => groups.push((row.clone(), vec![row.name])),
+        }
+    }
+    let merged = |(first, names): (Item, Vec<String>)| {
+        let (shown, more) = capped(names, NAMES);
+        let mut name = shown.join(", ");
+        if more > 0 {
+            name.push_str(&format!(" and {more} more"));
+        }
+        Item { name, ..first }
+    };
+    groups.into_iter().map(merged).collect()
+}
+
+fn list(heading: &'static str, rows: Vec<Item>, most: usize) -> Section {
+    let (rows, more) = capped(rows, most);
     Section::new(heading, vec![Block::Items { rows, more }])
 }

@@ -9,6 +9,7 @@ use crate::store::error::StoreError;
 use lowtide_core::channels::mail::policy::MailPolicy;
 use lowtide_core::channels::mail::route::Recipient;
 use lowtide_core::fleet::app::Fleet;
+use std::fmt::Write as _;
 
 impl Courier for MailPolicy {
     type Client = Smtp;
@@ -27,7 +28,11 @@ impl Courier for MailPolicy {
         smtp: &Smtp,
         of: &Delivering<'_, Recipient>,
     ) -> Result<Result<(), Undelivered>, StoreError> {
-        let mail = render(&of.pending.notice, of.sender, self.domain());
+        let notice = &of.pending.notice;
+        let mail = Mail {
+            unsubscribe: self.unsubscribe(&notice.body).map(percent_encoded),
+            ..render(notice, of.sender, self.domain())
+        };
         Ok(send(smtp, &mail, &of.address.to).await)
     }
 
@@ -37,6 +42,18 @@ impl Courier for MailPolicy {
             result: mail_server(self, mail_to).await,
         }]
     }
+}
+
+/// As an address stands in a `mailto:` (RFC 6068, 2).
+fn percent_encoded(address: &str) -> String {
+    address.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~@+".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 async fn send(smtp: &Smtp, mail: &Mail, to: &str) -> Result<(), Undelivered> {
@@ -83,6 +100,7 @@ fn test_mail(domain: &str) -> Mail {
         in_reply_to: None,
         references: Vec::new(),
         list_id: format!("lowtide <check.{domain}>"),
+        unsubscribe: None,
         date: now,
         subject: "[lowtide] test mail".to_owned(),
         text: "lowtide check --connect --mail sent this. Mail works.\n".to_owned(),

@@ -23,6 +23,7 @@ pub fn render(notice: &Notice, sender: &Sender, domain: &str) -> Mail {
         in_reply_to: opener.clone(),
         references: opener.into_iter().collect(),
         list_id: format!("lowtide <{}.lowtide.{}>", label(&sender.instance), id.domain()),
+        unsubscribe: None,
         date: notice.at,
         subject: format!("[lowtide] {}", clean::one_line(&subject, SUBJECT)),
         text: text::render(&page, lead),

@@ -61,6 +61,7 @@ impl Configured for MailPolicy {
             from: raw.from.as_ref()?.0.clone(),
             operators,
             daily_report: daily_report.unwrap_or(defaults::DAILY_REPORT),
+            rolled_out: raw.rolled_out.unwrap_or_default(),
         })
     }
 }

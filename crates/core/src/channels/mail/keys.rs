@@ -1,5 +1,6 @@
 //! The keys of `notify.email`.
 
+use super::policy::RolledOut;
 use crate::yaml::raw::{Secret, Text, raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,5 +18,7 @@ raw! {
         operators: Option<Vec<Text>>,
         /// Time of the daily report, `HH:MM`.
         daily_report: Option<Text>,
+        /// `report` (default): a rollout that arrived is in the daily report alone. `at_once`: its maintainers get a mail.
+        rolled_out: Option<RolledOut>,
     }
 }

@@ -1,9 +1,9 @@
 //! Who gets a mail.
 
 use super::keys::Email;
-use super::policy::MailPolicy;
+use super::policy::{MailPolicy, RolledOut};
 use crate::channels::channel::{Addressed, Channel, Contacts};
-use lowtide_model::message::{Addressees, Keys, Message};
+use lowtide_model::message::{Addressees, Keys, Message, MessageBody};
 use lowtide_model::secret::SecretRef;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ impl Channel for MailPolicy {
     type Address = Recipient;
 
     fn route(&self, message: &Message, contacts: Contacts<'_>) -> Vec<Addressed<Recipient>> {
+        if self.rolled_out == RolledOut::Report && matches!(message.body, MessageBody::RolledOut { .. }) {
+            return Vec::new();
+        }
         let recipients = recipients(message.addressees, contacts.maintainers, &self.operators);
         let addressed = |to: String| Addressed {
             keys: Keys {
@@ -65,6 +68,49 @@ mod tests {
 
     fn addresses(all: &[&str]) -> Vec<String> {
         all.iter().map(|address| (*address).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_went_well_is_a_mail_only_where_it_is_asked_for() {
+        let mut policy: MailPolicy = serde_json::from_str(
+            r#"{"smtp":{"host":"mail.example.org","port":465,"security":"tls","username":null,"password":null,"ca":null},
+            "from":"lowtide@example.org","operators":["ops@x"],"daily_report":"08:00:00"}"#,
+        )
+        .unwrap();
+        let keys = Keys {
+            dedup: "rollout/1".to_owned(),
+            thread: "rollout/1".to_owned(),
+        };
+        let message = |body| Message {
+            keys: keys.clone(),
+            addressees: Addressees::Maintainers,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            body,
+        };
+        let (app, rollout) = ("web".parse().unwrap(), "01JDCS4Z00ABCDEFGHJKMNPQRS");
+        let rolled_out = message(MessageBody::RolledOut {
+            app,
+            target: "front".parse().unwrap(),
+            rollout: rollout.parse().unwrap(),
+            tag: "1".to_owned(),
+            digest: "sha256:1".to_owned(),
+            commit: None,
+            change: None,
+            units: 1,
+        });
+        let recovered = message(MessageBody::RunRecovered {
+            app: "web".parse().unwrap(),
+            run: rollout.parse().unwrap(),
+        });
+        let dev = addresses(&["dev@x"]);
+        let contacts = Contacts {
+            maintainers: &dev,
+            github_repo: None,
+        };
+        let mails = |policy: &MailPolicy, message: &Message| policy.route(message, contacts).len();
+        assert_eq!((mails(&policy, &rolled_out), mails(&policy, &recovered)), (0, 1));
+        policy.rolled_out = RolledOut::AtOnce;
+        assert_eq!((mails(&policy, &rolled_out), mails(&policy, &recovered)), (1, 1));
     }
 
     #[test]

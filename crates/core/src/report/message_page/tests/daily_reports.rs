@@ -9,7 +9,8 @@ fn a_busy_day() {
     ACTION 2
     2 apps need you, 1 released, 1 rolled out, 1 waiting
 
-    What needs you comes first; the rest is for your information.
+    6 apps checked, 1 release rolled out, 3 packages updated, 2 apps need
+    you.
 
     NEEDS YOU
       shop: is halted until it is resumed.
@@ -58,20 +59,19 @@ fn a_day_without_sight() {
         "registry.example.org has not answered since 2026-11-22 21:00".into(),
     ]));
     let above: Vec<&str> = text.lines().take(12).collect();
-    assert_snapshot!(above.join("\n"), @r#"
+    assert_snapshot!(above.join("\n"), @"
     Subject: BLIND: 1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
 
     BLIND
     1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
 
-    Some checks or notices failed, so no news about them is not good news.
-    They come first below.
+    6 apps checked, 1 release rolled out, 3 packages updated, 2 apps need
+    you. Some checks or notices failed, so no news about them is not good
+    news: they come first.
 
     NOT SEEN
       - registry.example.org has not answered since 2026-11-22 21:00
-
-    NEEDS YOU
-    "#);
+    ");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_heartbeat() {
     OK
     2 apps watched, nothing changed
 
-    Nothing needs you.
+    2 apps checked, nothing for you.
 
     ALSO
       From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 2 apps
@@ -112,13 +112,13 @@ fn long_lists_end_in_and_more() {
             (
                 n.as_str(),
                 vec![DailyReportLine::Released {
-                    tag: "1".into(),
+                    tag: format!("1-{n}"),
                     change: None,
                 }],
             )
         })
         .collect();
-    assert!(shown(report(apps, vec![])).contains("\n  and 15 more\n"));
+    assert!(shown(report(apps, vec![])).contains("\n  and 36 more\n"));
     let many = |n: usize| PackageChange {
         name: format!("p{n}"),
         old: Some("1".into()),
@@ -226,7 +226,7 @@ fn what_stands_is_in_every_report() {
     ACTION 2
     2 apps need you, 1 rolled back, 1 waiting
 
-    What needs you comes first; the rest is for your information.
+    3 apps checked, 2 apps need you.
 
     NEEDS YOU
       archives:
@@ -257,6 +257,95 @@ fn what_stands_is_in_every_report() {
 
     ALSO
       From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 3 apps
+      watched. The next run is due 2026-11-23 22:00 America/Moncton.
+
+    -- 
+    At most one report a day, and one a week when nothing happens: if none
+    comes for eight days, lowtide may be down. Sent by lowtide harbour.
+    ");
+}
+
+/// Two hundred apps, of which forty fail of one registry, thirty of their own tests, and ninety lack fixes.
+fn two_hundred_apps() -> MessageBody {
+    let away = Failure::new(
+        FailureKind::RegistryUnreachable,
+        "registry.example.org: connection refused",
+    );
+    let since = || ts("2026-11-23T05:00:00Z");
+    let names: Vec<String> = (0..200).map(|n| format!("app{n}")).collect();
+    let apps = (0..200)
+        .map(|n: usize| {
+            let line = match n {
+                0..40 => DailyReportLine::Failing {
+                    stage: Stage::Resolve,
+                    failure: away.clone(),
+                    since: since(),
+                },
+                40..70 => DailyReportLine::Failing {
+                    stage: Stage::Test,
+                    failure: Failure::new(FailureKind::TestFailed, format!("{n} of 300 tests failed")),
+                    since: since(),
+                },
+                70..110 => DailyReportLine::Released {
+                    tag: "20261123.1".to_owned(),
+                    change: Some(change()),
+                },
+                110..200 => DailyReportLine::Lacks { security: 1 + n / 60 },
+                _ => unreachable!(),
+            };
+            (names[n].as_str(), vec![line])
+        })
+        .collect();
+    report(apps, vec![])
+}
+
+#[test]
+fn two_hundred_apps_fit_a_screen_and_a_half() {
+    let text = shown(two_hundred_apps());
+    assert!(text.lines().count() <= 66, "{}", text.lines().count());
+    assert_snapshot!(text, @"
+    Subject: ACTION 70: 70 apps need you, 40 released
+
+    ACTION 70
+    70 apps need you, 40 released
+
+    200 apps checked, 120 packages updated, 70 apps need you.
+
+    NEEDS YOU
+      app0, app1, app2, app3 and 36 more:
+        fails at resolve for 7 hours. The registry does not answer:
+        registry.example.org: connection refused.
+        lowtide history app0
+      app40: fails at test for 7 hours. 40 of 300 tests failed.
+        lowtide history app40
+      app41: fails at test for 7 hours. 41 of 300 tests failed.
+        lowtide history app41
+      app42: fails at test for 7 hours. 42 of 300 tests failed.
+        lowtide history app42
+      app43: fails at test for 7 hours. 43 of 300 tests failed.
+        lowtide history app43
+      app44: fails at test for 7 hours. 44 of 300 tests failed.
+        lowtide history app44
+      app45: fails at test for 7 hours. 45 of 300 tests failed.
+        lowtide history app45
+      app46: fails at test for 7 hours. 46 of 300 tests failed.
+        lowtide history app46
+      and 23 more
+
+    WHAT CHANGED
+      app70, app71, app72, app73 and 36 more:
+        released 20261123.1: libc6 2.36-9+deb12u4 → 2.36-9+deb12u10, libssl3
+        3.0.11-1~deb12u2 → 3.0.17-1~deb12u3, libzstd1 1.5.4+dfsg2-5 (new),
+        openssl 3.0.11-1~deb12u2 → 3.0.17-1~deb12u3 and 1 more package;
+        image settings; 45 files
+
+    MISSING SECURITY FIXES
+      app180, app181, app182, app183 and 16 more: 4 security fixes
+      app120, app121, app122, app123 and 56 more: 3 security fixes
+      app110, app111, app112, app113 and 6 more: 2 security fixes
+
+    ALSO
+      From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 200 apps
       watched. The next run is due 2026-11-23 22:00 America/Moncton.
 
     -- 
