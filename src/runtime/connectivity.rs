@@ -13,10 +13,11 @@ use lowtide_core::decide::follow::TAGS;
 use lowtide_core::fleet::app::{App, Fleet};
 use lowtide_core::fleet::tags::Tags;
 use lowtide_core::kinds::list::TargetPolicy;
+use lowtide_model::failure::Failure;
 use lowtide_model::image::{Reference, Repository};
 use lowtide_model::name::AppName;
 use lowtide_model::policy::{FollowPolicy, Host, ImageOrigin, PublishPolicy};
-use lowtide_model::secret::SecretRef;
+use lowtide_model::secret::{Secret, SecretRef};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -27,6 +28,14 @@ pub struct Reached {
     pub what: String,
     /// A few words, or why not.
     pub result: Result<String, String>,
+}
+
+/// A secret as it is now.
+///
+/// # Errors
+/// `SecretMissing`, or as our machine fails.
+pub fn secret(reference: &SecretRef) -> Result<Secret, Failure> {
+    secrets::read(reference)
 }
 
 /// Secrets that cannot be read here, once each, and why.

@@ -3,8 +3,8 @@
 
 use super::door;
 use super::hook_signature::{self, Checked, Refusal};
-use crate::clients::{clock, secrets};
 use crate::runtime::bot::Bot;
+use crate::runtime::{connectivity, fleet_status};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -54,7 +54,7 @@ async fn github(State(bot): State<Arc<Bot>>, request: Request) -> StatusCode {
 
 async fn signed(State(bot): State<Arc<Bot>>, request: Request) -> StatusCode {
     let secret = bot.in_force().fleet.web.hooks.signed.clone();
-    let check = |headers: &HeaderMap, secret: &_| hook_signature::signed(headers, secret, clock::now());
+    let check = |headers: &HeaderMap, secret: &_| hook_signature::signed(headers, secret, fleet_status::now());
     look_again(&bot, secret, request, check).await
 }
 
@@ -68,7 +68,7 @@ async fn look_again(
         return StatusCode::NOT_FOUND;
     };
     // Read each time: it may have been changed.
-    let secret = match secrets::read(&secret) {
+    let secret = match connectivity::secret(&secret) {
         Ok(secret) if !secret.expose().trim().is_empty() => secret,
         // Anyone can sign with an empty secret.
         Ok(_) => {
