@@ -279,7 +279,7 @@ hosts:
   here: {{ docker: "unix://{engine}" }}
 limits: {{ min_free_disk: 1MiB }}
 notify:
-  email: {{ smtp: "smtp+plain://127.0.0.1:{smtp}", from: lowtide@example.org, operators: [{operator}], daily_report: "{daily_report}" }}
+  email: {{ smtp: "smtp+plain://127.0.0.1:{smtp}", from: lowtide@example.org, operators: [{operator}], daily_report: "{daily_report}", rolled_out: at_once }}
 apps:
   {id}:
     source: {{ repo: "file://{source}", branch: main }}
